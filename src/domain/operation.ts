@@ -1,0 +1,123 @@
+import { ShardingError } from './errors.ts'
+
+/**
+ * The states of an operation.
+ *
+ * `planned → queued → running → succeeded`; `pause_requested → paused → running`; `running | paused →
+ * stopping` (graceful: lets what is in flight finish, starts nothing more, then undoes) or `reverting`
+ * (immediately); a command that failed for good: `reverting → rolled_back`; past the pivot: `finishing →
+ * succeeded`; a dropped table on hold: `held`. Requested and reached are two states.
+ */
+export const OPERATION_STATES = [
+  'planned',
+  'queued',
+  'running',
+  'pause_requested',
+  'paused',
+  'stopping',
+  'reverting',
+  'rolled_back',
+  'finishing',
+  'held',
+  'succeeded',
+] as const
+export type OperationState = (typeof OPERATION_STATES)[number]
+
+export type OperationEvent =
+  /** All its rows are in the journal. */
+  | 'queue'
+  /** A coordinator begins with it. */
+  | 'start'
+  /** Somebody wants it to pause. */
+  | 'pause'
+  /** Nothing of it is in flight any more. */
+  | 'paused'
+  | 'resume'
+  /** Somebody wants it undone, once what is in flight has finished. */
+  | 'stop'
+  /** Undo it now: a command failed for good, or somebody asked for it. */
+  | 'revert'
+  /** Everything that may have happened is undone. */
+  | 'reverted'
+  /** The last command before the pivot is done; there is no way back. */
+  | 'pivot'
+  /** Past the pivot, but what would be freed is kept for a while. */
+  | 'hold'
+  /** The hold is over. */
+  | 'release'
+  /** Its last command is done. */
+  | 'complete'
+
+/** State × event → state. What is not listed is illegal. */
+export const OPERATION_TRANSITIONS: Record<
+  OperationState,
+  Partial<Record<OperationEvent, OperationState>>
+> = {
+  planned: { queue: 'queued' },
+  queued: { start: 'running', revert: 'reverting' },
+  running: {
+    pause: 'pause_requested',
+    stop: 'stopping',
+    revert: 'reverting',
+    pivot: 'finishing',
+    hold: 'held',
+    complete: 'succeeded',
+  },
+  pause_requested: {
+    paused: 'paused',
+    resume: 'running',
+    stop: 'stopping',
+    revert: 'reverting',
+  },
+  paused: { resume: 'running', stop: 'stopping', revert: 'reverting' },
+  stopping: { revert: 'reverting' },
+  reverting: { reverted: 'rolled_back' },
+  rolled_back: {},
+  finishing: { complete: 'succeeded' },
+  held: { release: 'finishing', revert: 'reverting' },
+  // A group without a pivot can still be undone as a whole after it succeeded.
+  succeeded: { revert: 'reverting' },
+}
+
+/** The one way an operation changes state. Throws `illegal_transition` for what the table does not list. */
+export function operationTransition(from: OperationState, event: OperationEvent): OperationState {
+  const to = OPERATION_TRANSITIONS[from][event]
+  if (to === undefined) {
+    throw new ShardingError('illegal_transition', `an operation that is '${from}' cannot '${event}'`)
+  }
+  return to
+}
+
+/** Nothing more happens in these states unless somebody asks for it. */
+export function isEnded(state: OperationState): boolean {
+  return state === 'succeeded' || state === 'rolled_back'
+}
+
+export type OperationType = 'create' | 'drop' | 'rebalance' | 'replace' | 'drain' | 'revert' | 'custom'
+
+/** A row of `system.sharding_operation`: live registry and history. */
+export interface Operation {
+  /** Row id. */
+  readonly id: number
+  /** `operation_group` of its commands; its public name. */
+  readonly group: string
+  readonly type: OperationType
+  /** The table it works on, or `''`. */
+  readonly table: string
+  readonly state: OperationState
+  /** Whether the operation has commands behind a pivot. */
+  readonly hasPivot: boolean
+  readonly epoch: number
+  readonly requestedBy: string
+  /** Why it is being or was undone, or `''`. */
+  readonly error: string
+  /** Milliseconds since 1970-01-01 UTC. */
+  readonly createdAt: number
+  readonly updatedAt: number
+  /** When it ended, or 0. */
+  readonly endedAt: number
+  /** Transient failures are retried until then; milliseconds since 1970-01-01 UTC. */
+  readonly deadlineAt: number
+  /** One line for people. */
+  readonly summary: string
+}

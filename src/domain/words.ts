@@ -1,0 +1,46 @@
+/**
+ * The words of this project, used alike in code, SQL, command line and documents.
+ *
+ * - **node**: one Manticore daemon, named `host:port` after its API/HTTP listener.
+ * - **cluster**: the replication cluster of all nodes. *Standalone* means one node and no cluster.
+ * - **sharded table**: what users see; a `type='shard'` table on every node.
+ * - **shard**: a physical table `system.<table>_s<N>` that holds a part of its rows.
+ * - **copy** (replica): a shard on one node. **replication factor** (rf): how many copies a shard must have.
+ * - **replica set**: a small replication cluster whose members hold the same shards. Its folder on every
+ *   member is that of its marker table `system.<replica set>`.
+ * - **placement**: which shard is on which nodes.
+ * - **command**: one SQL unit for one node, stored with its rollback.
+ * - **operation**: a group of commands that succeed or are undone together.
+ * - **plan**: an operation before it is queued; a value that can be printed and compared.
+ * - **pivot**: the point of no return of an operation.
+ * - **coordinator**: the process that holds leadership and runs operations. **epoch**: its fencing number.
+ */
+
+/** `host:port` of a node's API/HTTP listener, as the daemon itself spells it in `nodes_view`. */
+export type NodeId = string
+
+/** A replica set as it stands: members in joining order, the first one runs statements for the set. */
+export interface ReplicaSet {
+  readonly name: string
+  readonly members: readonly NodeId[]
+}
+
+/** One row of `system.sharding_table`: the shards that one node holds through one replica set. */
+export interface Placement {
+  readonly table: string
+  readonly node: NodeId
+  /** Name of the replica set, or `''` for shards with a single copy. */
+  readonly replicaSet: string
+  /** Shard numbers, ascending. */
+  readonly shards: readonly number[]
+}
+
+/** Physical name of shard number `shard` of `table`. */
+export function shardTableName(table: string, shard: number): string {
+  return `system.${table}_s${shard}`
+}
+
+/** The table whose folder a replica set lives in. */
+export function markerTableName(replicaSet: string): string {
+  return `system.${replicaSet}`
+}
