@@ -1,4 +1,4 @@
-import type { Dispatcher } from 'undici'
+import { type Dispatcher, errors } from 'undici'
 
 /** A whole HTTP answer. */
 export interface HttpAnswer {
@@ -13,10 +13,11 @@ export interface HttpFailure {
   readonly kind: 'failure'
   /**
    * - `lost`: the connection could not be made or broke.
+   * - `no_http`: what came back is not HTTP, e.g. the greeting of the MySQL protocol.
    * - `stopped`: the signal fired; its reason is the cause.
    * - `too_large`: the answer is larger than what was allowed.
    */
-  readonly reason: 'lost' | 'stopped' | 'too_large'
+  readonly reason: 'lost' | 'no_http' | 'stopped' | 'too_large'
   /** Whether any byte of the request may have left. False is certain: the other side saw nothing. */
   readonly sent: boolean
   readonly cause: unknown
@@ -121,7 +122,9 @@ class ExchangeHandler implements Dispatcher.DispatchHandler {
   }
 
   onResponseError(_controller: Dispatcher.DispatchController | null, error: unknown): void {
-    this.#fail('lost', error)
+    // Broken off in the middle, an answer may fail to parse too; but then it had been HTTP so far.
+    const noHttp = error instanceof errors.HTTPParserError && this.#status === 0
+    this.#fail(noHttp ? 'no_http' : 'lost', error)
   }
 
   stop(reason: unknown): void {

@@ -52,6 +52,7 @@ export interface HttpConnectionOptions {
   readonly executeTimeoutMs?: number
   readonly connectTimeoutMs?: number
   readonly maxReplyBytes?: number
+  readonly closeGraceMs?: number
   /** Version of this product, told to the daemon. */
   readonly version?: string
 }
@@ -67,6 +68,7 @@ export class HttpNodeConnection implements NodeConnection {
   readonly #headers: Readonly<Record<string, string>>
   readonly #timeoutsMs: Readonly<Record<StatementKind, number>>
   readonly #maxReplyBytes: number
+  readonly #closeGraceMs: number
   #calls = 0
   #closing: Promise<void> | null = null
 
@@ -79,6 +81,7 @@ export class HttpNodeConnection implements NodeConnection {
       execute: options.executeTimeoutMs ?? DEFAULT_EXECUTE_TIMEOUT_MS,
     }
     this.#maxReplyBytes = options.maxReplyBytes ?? MAX_REPLY_BYTES
+    this.#closeGraceMs = options.closeGraceMs ?? CLOSE_GRACE_MS
   }
 
   get closed(): boolean {
@@ -95,7 +98,7 @@ export class HttpNodeConnection implements NodeConnection {
 
   /** Lets statements under way finish for a while, then breaks them. May be called again. */
   close(): Promise<void> {
-    this.#closing ??= closePool(this.#pool)
+    this.#closing ??= closePool(this.#pool, this.#closeGraceMs)
     return this.#closing
   }
 
@@ -155,17 +158,14 @@ export class HttpNodeConnection implements NodeConnection {
         const text = `${messageOf(failure.cause)}; ask for fewer rows with LIMIT`
         return error(mayHaveHappened ? 'outcome_unknown' : 'refused', text)
       }
+      case 'no_http':
+        return error('not_manticore', `what answered does not speak HTTP: ${messageOf(failure.cause)}`)
       case 'lost':
-        return error(this.#lossCode(failure, mayHaveHappened), describeLoss(failure))
+        if (mayHaveHappened) return error('outcome_unknown', describeLoss(failure))
+        return error(this.closed ? 'closed' : 'unreachable', describeLoss(failure))
       default:
         return unreachable(failure.reason)
     }
-  }
-
-  #lossCode(failure: HttpFailure, mayHaveHappened: boolean): NodeErrorCode {
-    if (isNoHttp(failure.cause)) return 'not_manticore'
-    if (mayHaveHappened) return 'outcome_unknown'
-    return this.closed ? 'closed' : 'unreachable'
   }
 }
 
@@ -185,9 +185,10 @@ class Deadline {
     this.#callersSignal = callersSignal
     callersSignal?.addEventListener('abort', this.#onAbort, { once: true })
     const expire = () => this.#controller.abort(new DeadlineReached(`${timeoutMs} ms are over`))
-    this.#timer = setTimeout(expire, Math.min(timeoutMs, MAX_TIMER_MS))
+    const delayMs = timeoutMs > 0 ? Math.min(timeoutMs, MAX_TIMER_MS) : 0
+    this.#timer = setTimeout(expire, delayMs)
     // A call without any time left must not even begin.
-    if (!(timeoutMs > 0)) expire()
+    if (delayMs === 0) expire()
   }
 
   get signal(): AbortSignal {
@@ -238,11 +239,11 @@ function requestHeaders(options: HttpConnectionOptions): Record<string, string> 
   return { ...headers, authorization }
 }
 
-async function closePool(pool: Pool): Promise<void> {
+async function closePool(pool: Pool, graceMs: number): Promise<void> {
   const graceful = pool.close()
   const timer = setTimeout(() => {
     pool.destroy(new Error('the connection was closed')).catch(() => undefined)
-  }, CLOSE_GRACE_MS)
+  }, graceMs)
   try {
     await graceful
   } finally {
@@ -250,23 +251,11 @@ async function closePool(pool: Pool): Promise<void> {
   }
 }
 
-/** The server sent something that is no HTTP at all, e.g. the greeting of the MySQL protocol. */
-function isNoHttp(cause: unknown): boolean {
-  return errorCode(cause).startsWith('HPE_')
-}
-
-function errorCode(cause: unknown): string {
-  if (typeof cause !== 'object' || cause === null || !('code' in cause)) return ''
-  return typeof cause.code === 'string' ? cause.code : ''
-}
-
 function describeLoss(failure: HttpFailure): string {
-  const code = errorCode(failure.cause)
-  const text = messageOf(failure.cause)
-  const detail = [code, text.includes(code) && code !== '' ? text.replace(code, '').trim() : text]
-    .filter((part) => part !== '')
-    .join(' ')
-  if (isNoHttp(failure.cause)) return `what answered does not speak HTTP: ${detail}`
+  const { cause } = failure
+  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : ''
+  // An error over several addresses of one host has a code, and no message.
+  const detail = messageOf(cause) || code || 'no reason given'
   return failure.sent
     ? `the connection was lost before the answer came: ${detail}`
     : `no connection: ${detail}`

@@ -1,4 +1,4 @@
-import { InputError, unreachable } from '../domain/errors.ts'
+import { InputError } from '../domain/errors.ts'
 import type { NodeId } from '../domain/words.ts'
 
 export type Scheme = 'http' | 'https'
@@ -61,12 +61,6 @@ function badUrl(why: string): InputError {
 
 /** The value of the Authorization header. */
 export function authorizationHeader(auth: NodeAuth): string {
-  switch (auth.kind) {
-    case 'basic':
-      return `Basic ${Buffer.from(`${auth.user}:${auth.password}`, 'utf8').toString('base64')}`
-    case 'bearer':
-      return `Bearer ${auth.token}`
-    default:
-      return unreachable(auth)
-  }
+  if (auth.kind === 'bearer') return `Bearer ${auth.token}`
+  return `Basic ${Buffer.from(`${auth.user}:${auth.password}`, 'utf8').toString('base64')}`
 }
