@@ -44,9 +44,9 @@ export const FAILURE_CLASSES: readonly FailureClass[] = [
   { pattern: /is not in cluster ''/, code: 'missing' },
 ]
 
-/** In front of what another node answered, inside the text of the one that was asked. */
-const REMOTE_ERROR = 'remote error: '
 const QUOTED = /'[^']*'/g
+/** What stands in front of another node's own text. A parser error may quote these words from the statement. */
+const REMOTE_PREFIX = /^(?!P\d\d: ).*remote error: /s
 
 /**
  * The class of what the daemon said. A remote node's error inside the text gives the class.
@@ -54,8 +54,6 @@ const QUOTED = /'[^']*'/g
  * `outcome_unknown` is right for statements with effect only: a lost read has changed nothing.
  */
 export function classifyFailure(daemonText: string): NodeErrorCode {
-  const remote = daemonText.lastIndexOf(REMOTE_ERROR)
-  const own = remote < 0 ? daemonText : daemonText.slice(remote + REMOTE_ERROR.length)
-  const masked = own.replace(QUOTED, "''")
+  const masked = daemonText.replace(QUOTED, "''").replace(REMOTE_PREFIX, '')
   return FAILURE_CLASSES.find(({ pattern }) => pattern.test(masked))?.code ?? 'refused'
 }
