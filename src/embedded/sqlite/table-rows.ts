@@ -1,0 +1,204 @@
+import type { ColumnDefinition, Expression } from '../../domain/statement.ts'
+import type { StoredRow, StoredTable, StoredValue } from '../store.ts'
+import { storedCell, storedValue } from './cells.ts'
+import { COLUMN_KINDS, ID_COLUMN, isIndexed } from './column-kinds.ts'
+import { plainCell, type Database, type SqlCell, type SqlText } from './database.ts'
+import { compileExpression, sqliteName } from './expression.ts'
+import type { TableSource } from './select.ts'
+
+/** Rows that a scan holds in memory at a time. */
+const SCAN_PAGE_ROWS = 1_000
+
+/** SQLite's code for a primary key that exists. */
+const SQLITE_CONSTRAINT_PRIMARYKEY = 1_555
+
+/** How FTS5 splits text: letters, digits and `_` make words, case and accents do not count. */
+const TOKENIZER = `unicode61 remove_diacritics 2 tokenchars '_'`
+
+/** The rows of one table in SQLite: `t_<number>` and, with full-text columns, the index `f_<number>`. */
+export class TableRows {
+  readonly table: StoredTable
+  readonly rowsName: string
+  readonly indexName: string | null
+  readonly #database: Database
+  readonly #indexed: readonly ColumnDefinition[]
+
+  /** `searched`: whether to keep a full-text index at all. */
+  constructor(database: Database, table: StoredTable, number: number, searched = true) {
+    this.#database = database
+    this.table = table
+    this.#indexed = searched ? table.columns.filter(isIndexed) : []
+    this.rowsName = `t_${number}`
+    this.indexName = this.#indexed.length === 0 ? null : `f_${number}`
+  }
+
+  make(): void {
+    const columns = this.table.columns.map((column) => `, ${columnDeclaration(column)}`)
+    this.#database.exec(
+      `CREATE TABLE ${this.rowsName} ("id" INTEGER PRIMARY KEY, "o" INTEGER NOT NULL${columns.join('')})`,
+    )
+    this.makeIndex()
+  }
+
+  /** An empty index; it keeps words only, the text itself is in the rows. */
+  makeIndex(): void {
+    if (this.indexName === null) return
+    const columns = this.#indexed.map((column) => sqliteName(column.name)).join(', ')
+    this.#database.exec(
+      `CREATE VIRTUAL TABLE ${this.indexName} USING fts5(${columns}, content='', contentless_delete=1, ` +
+        `tokenize="${TOKENIZER}")`,
+    )
+  }
+
+  /** Indexes all rows that are there. */
+  fillIndex(): void {
+    if (this.indexName === null) return
+    const columns = this.#indexed.map((column) => sqliteName(column.name)).join(', ')
+    this.#database.exec(
+      `INSERT INTO ${this.indexName} (rowid, ${columns}) SELECT "id", ${columns} FROM ${this.rowsName}`,
+    )
+  }
+
+  remove(): void {
+    this.removeIndex()
+    this.#database.exec(`DROP TABLE ${this.rowsName}`)
+  }
+
+  removeIndex(): void {
+    if (this.indexName !== null) this.#database.exec(`DROP TABLE ${this.indexName}`)
+  }
+
+  source(): TableSource {
+    return { table: this.table, rows: this.rowsName, fullTextTable: this.indexName }
+  }
+
+  /** The smallest order key in use; later rows get smaller ones, so that they come first. */
+  firstOrder(): number {
+    const [row] = this.#database.rows(`SELECT MIN("o") FROM ${this.rowsName}`)
+    return Number(row?.[0] ?? 0)
+  }
+
+  has(id: bigint): boolean {
+    return this.#database.rows(`SELECT 1 FROM ${this.rowsName} WHERE "id" = ?`, [id]).length > 0
+  }
+
+  /**
+   * Writes rows whose cells stand in the order of the table's columns.
+   *
+   * @returns the id of the first row that was there already, when `replace` is false; nothing is undone then.
+   */
+  write(
+    rows: Iterable<{ readonly id: bigint; readonly order: number; readonly cells: readonly SqlCell[] }>,
+    replace: boolean,
+  ): bigint | null {
+    const verb = replace ? 'INSERT OR REPLACE' : 'INSERT'
+    const names = this.table.columns.map((column) => sqliteName(column.name))
+    const insert = this.#database.prepare(insertText(verb, this.rowsName, ['"id"', '"o"', ...names]))
+    const indexedNames = this.#indexed.map((column) => sqliteName(column.name))
+    const indexedPlaces = this.#indexed.map((column) => this.table.columns.indexOf(column))
+    const index =
+      this.indexName === null
+        ? null
+        : this.#database.prepare(insertText(verb, this.indexName, ['rowid', ...indexedNames]))
+    for (const { id, order, cells } of rows) {
+      try {
+        insert.run(id, order, ...cells)
+      } catch (error) {
+        if (isDuplicate(error)) return id
+        throw error
+      }
+      index?.run(id, ...indexedPlaces.map((place) => cells[place] ?? ''))
+    }
+    return null
+  }
+
+  update(
+    assignments: readonly { readonly column: string; readonly cell: SqlCell }[],
+    where: SqlText,
+  ): number {
+    const list = assignments.map(({ column }) => `${sqliteName(column)} = ?`).join(', ')
+    return this.#database.run(`UPDATE ${this.rowsName} SET ${list} WHERE ${where.sql}`, [
+      ...assignments.map(({ cell }) => cell),
+      ...where.parameters,
+    ])
+  }
+
+  delete(where: SqlText): number {
+    if (this.indexName !== null) {
+      this.#database.run(
+        `DELETE FROM ${this.indexName} WHERE rowid IN (SELECT "id" FROM ${this.rowsName} WHERE ${where.sql})`,
+        where.parameters,
+      )
+    }
+    return this.#database.run(`DELETE FROM ${this.rowsName} WHERE ${where.sql}`, where.parameters)
+  }
+
+  /** Page by page, so that nothing keeps the table busy between two rows. */
+  *scan(where: SqlText): Iterable<StoredRow> {
+    const names = this.table.columns.map((column) => `, ${sqliteName(column.name)}`).join('')
+    const sql =
+      `SELECT "id"${names} FROM ${this.rowsName} WHERE "id" > ? AND ${where.sql} ` +
+      `ORDER BY "id" LIMIT ${SCAN_PAGE_ROWS}`
+    let last = 0n
+    for (;;) {
+      const page = this.#database.rows(sql, [last, ...where.parameters])
+      for (const cells of page) {
+        const values = cells.map((cell) => plainCell(cell) ?? '')
+        last = BigInt(values[0] ?? 0)
+        yield storedRow(this.table, values)
+      }
+      if (page.length < SCAN_PAGE_ROWS) return
+    }
+  }
+
+  where(expression: Expression | null): SqlText {
+    return filterText({ table: this.table, rows: this.rowsName, fullTextTable: this.indexName }, expression)
+  }
+}
+
+/** A WHERE condition; also checks it, so it is called for tables without rows, too. */
+export function filterText(source: TableSource, expression: Expression | null): SqlText {
+  if (expression === null) return { sql: '1', parameters: [] }
+  const { table, fullTextTable } = source
+  return compileExpression(expression, { table, fullTextTable, aliases: new Map(), place: 'filter' })
+}
+
+/** Stands in for the rows of a table that has none yet. */
+export function emptySource(table: StoredTable): TableSource {
+  const columns = table.columns.map(
+    (column) => `, ${COLUMN_KINDS[column.type].empty} AS ${sqliteName(column.name)}`,
+  )
+  return { table, rows: `(SELECT 0 AS "id", 0 AS "o"${columns.join('')} WHERE 0)`, fullTextTable: null }
+}
+
+export function columnDeclaration(column: ColumnDefinition): string {
+  return `${sqliteName(column.name)} ${COLUMN_KINDS[column.type].declared}`
+}
+
+/** Cells in the order of the table's columns, for {@link TableRows.write}. */
+export function cellsOfRow(table: StoredTable, row: StoredRow): readonly SqlCell[] {
+  return table.columns.map((column) => storedCell(column, row.get(column.name)))
+}
+
+/** The id of a row from elsewhere. */
+export function rowId(row: StoredRow): bigint {
+  const id = row.get(ID_COLUMN.name)
+  if (typeof id !== 'number' && typeof id !== 'bigint') throw new TypeError('a stored row has no id')
+  return BigInt(id)
+}
+
+function storedRow(table: StoredTable, values: readonly (string | number | bigint)[]): StoredRow {
+  const row = new Map<string, StoredValue>([[ID_COLUMN.name, values[0] ?? 0]])
+  table.columns.forEach((column, index) => {
+    row.set(column.name, storedValue(column, values[index + 1] ?? ''))
+  })
+  return row
+}
+
+function insertText(verb: string, into: string, names: readonly string[]): string {
+  return `${verb} INTO ${into} (${names.join(', ')}) VALUES (${names.map(() => '?').join(', ')})`
+}
+
+function isDuplicate(error: unknown): boolean {
+  return error instanceof Error && 'errcode' in error && error.errcode === SQLITE_CONSTRAINT_PRIMARYKEY
+}
