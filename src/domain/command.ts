@@ -104,6 +104,9 @@ export interface Command {
   readonly lastError: string
   readonly phase: Phase
   readonly onExisting: OnExisting
+  /** Whether the effect was there when the command was stored; settles what a crash left in doubt. */
+  readonly existedBefore: boolean
+  /** Of the coordinator that changed it last. */
   readonly epoch: number
 }
 

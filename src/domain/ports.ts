@@ -1,4 +1,5 @@
 import type { NodeId } from './words.ts'
+import type { ColumnDefinition } from './statement.ts'
 import type { Reply } from './values.ts'
 
 /** What comes in from outside: nodes, time, chance. Implementations are handed in by `src/app`. */
@@ -44,4 +45,45 @@ export interface Random {
 /** Row ids: time-ordered, unique across coordinators, positive and below 2^53. */
 export interface IdSource {
   next(): number
+}
+
+/**
+ * What allows a coordinator to act. Every change of the journal carries `epoch`; a change with an old one
+ * changes nothing.
+ */
+export interface Fence {
+  readonly epoch: number
+  /** Aborted as soon as the lease is lost or may be: nothing may be started any more. */
+  readonly lost: AbortSignal
+}
+
+/** A replication cluster as one of its members reports it. */
+export interface ClusterStatus {
+  readonly name: string
+  /** `primary`, `non-primary`, `closed`, … */
+  readonly status: string
+  /** `synced`, `donor`, `joining`, `joined`, `closed`, … */
+  readonly nodeState: string
+  readonly stateUuid: string
+  /** This node's place in `nodesView`, or -1. */
+  readonly localIndex: number
+  /** Configured members. */
+  readonly nodesSet: readonly NodeId[]
+  /** Connected members. */
+  readonly nodesView: readonly NodeId[]
+  /** Sorted. */
+  readonly tables: readonly string[]
+}
+
+/** What a node holds, looked at now. Rejects with {@link NodeError} when the node does not answer. */
+export interface NodeCatalog {
+  /** Names and types (`rt`, `shard`, …) of all tables, `system.` ones included. */
+  tables(node: NodeId, options?: CallOptions): Promise<ReadonlyMap<string, string>>
+  hasTable(node: NodeId, table: string, options?: CallOptions): Promise<boolean>
+  /** Without `id`, in the table's order. */
+  columns(node: NodeId, table: string, options?: CallOptions): Promise<readonly ColumnDefinition[]>
+  /** The statement that makes the table, with the layout of a sharded one. Not for `system.` tables. */
+  createStatement(node: NodeId, table: string, options?: CallOptions): Promise<string>
+  clusters(node: NodeId, options?: CallOptions): Promise<readonly ClusterStatus[]>
+  cluster(node: NodeId, name: string, options?: CallOptions): Promise<ClusterStatus | undefined>
 }

@@ -1,0 +1,114 @@
+import { NodeError, ShardingError } from '../domain/errors.ts'
+import type { CallOptions, ClusterStatus, NodeCatalog } from '../domain/ports.ts'
+import { markerTableName, type NodeId } from '../domain/words.ts'
+import type { ObservedPlacement, ObservedReplicaSet, ObservedState } from '../planning/observed.ts'
+import { compareText } from '../planning/replica-sets.ts'
+
+/** How long a node may take to answer one question before it counts as missing, in milliseconds. */
+const CALL: CallOptions = { timeoutMs: 5_000 }
+
+interface NodeReport {
+  readonly node: NodeId
+  readonly tables: ReadonlySet<string>
+  readonly clusters: readonly ClusterStatus[]
+}
+
+/** Looks at all nodes of the cluster side by side. A node that does not answer is missing, not an error. */
+export async function observe(parts: {
+  readonly catalog: NodeCatalog
+  readonly cluster: string | null
+  /** All nodes that belong to the cluster, answering or not. */
+  readonly nodes: readonly NodeId[]
+  readonly placements: readonly ObservedPlacement[]
+}): Promise<ObservedState> {
+  const { catalog, cluster, placements } = parts
+  const nodes = parts.nodes.toSorted(compareText)
+  const found = await Promise.all(nodes.map(async (node) => await reportOf(catalog, node)))
+  const reports = found.filter((report) => report !== undefined).filter((report) => serves(report, cluster))
+  const answering = reports.map(({ node }) => node)
+  return {
+    cluster,
+    nodes: answering,
+    missingNodes: nodes.filter((node) => !answering.includes(node)),
+    tables: new Map(reports.map(({ node, tables }) => [node, tables])),
+    replicaSets: replicaSets(reports, cluster),
+    placements,
+  }
+}
+
+async function reportOf(catalog: NodeCatalog, node: NodeId): Promise<NodeReport | undefined> {
+  try {
+    const [tables, clusters] = await Promise.all([catalog.tables(node, CALL), catalog.clusters(node, CALL)])
+    return { node, tables: new Set(tables.keys()), clusters }
+  } catch (error) {
+    if (error instanceof NodeError) return undefined
+    throw error
+  }
+}
+
+/** A node that is cut off from the cluster of all nodes cannot take part in anything. */
+function serves(report: NodeReport, cluster: string | null): boolean {
+  return cluster === null || report.clusters.some((status) => status.name === cluster && isServing(status))
+}
+
+function isServing(status: ClusterStatus): boolean {
+  return status.status === 'primary' && (status.nodeState === 'synced' || status.nodeState === 'donor')
+}
+
+/** Replica sets are the clusters that live in the folder of their marker table. */
+function replicaSets(reports: readonly NodeReport[], cluster: string | null): ObservedReplicaSet[] {
+  const statuses = new Map<string, { node: NodeId; status: ClusterStatus }[]>()
+  for (const { node, tables, clusters } of reports) {
+    for (const status of clusters) {
+      if (status.name === cluster || !tables.has(markerTableName(status.name))) continue
+      const seen = statuses.get(status.name) ?? []
+      statuses.set(status.name, [...seen, { node, status }])
+    }
+  }
+  return [...statuses]
+    .toSorted(([a], [b]) => compareText(a, b))
+    .map(([name, seen]) => {
+      const serving = seen.filter(({ status }) => isServing(status))
+      const [best] = serving.length > 0 ? serving : seen
+      return {
+        name,
+        members: configuredMembers(best?.status),
+        liveMembers: serving.map(({ node }) => node),
+        primary: serving.length > 0,
+        tables: best?.status.tables ?? [],
+      }
+    })
+}
+
+/** A cluster that nobody has joined yet lists no configured members, only itself as connected. */
+function configuredMembers(status: ClusterStatus | undefined): readonly NodeId[] {
+  if (status === undefined) return []
+  return status.nodesSet.length > 0 ? status.nodesSet : status.nodesView
+}
+
+/** All nodes of the cluster as its members list them, answering or not. */
+export async function clusterMembers(
+  catalog: NodeCatalog,
+  cluster: string,
+  entries: readonly NodeId[],
+): Promise<NodeId[]> {
+  const reports = await Promise.all(
+    entries.map(async (node) => {
+      try {
+        return await catalog.cluster(node, cluster, CALL)
+      } catch (error) {
+        if (error instanceof NodeError) return undefined
+        throw error
+      }
+    }),
+  )
+  const statuses = reports.filter((status) => status !== undefined)
+  if (statuses.length === 0) {
+    throw new ShardingError(
+      'cluster_missing',
+      `none of ${entries.join(', ')} answers as a member of cluster '${cluster}'`,
+    )
+  }
+  const members = statuses.flatMap((status) => [...status.nodesSet, ...status.nodesView])
+  return [...new Set(members)].toSorted(compareText)
+}

@@ -1,0 +1,28 @@
+import type { Command, CommandStatus } from '../domain/command.ts'
+import type { OperationState, OperationType } from '../domain/operation.ts'
+
+/** Counts of an operation's commands by status. */
+export type CommandCounts = Readonly<Record<CommandStatus, number>>
+
+/** Something became true and stands in the journal. */
+export type ProgressEvent =
+  | {
+      readonly kind: 'operation'
+      readonly group: string
+      readonly type: OperationType
+      readonly table: string
+      readonly state: OperationState
+      /** Commands of the operation in all. */
+      readonly commands: number
+      readonly error: string
+    }
+  | {
+      readonly kind: 'command'
+      readonly group: string
+      readonly command: Command
+      /** Commands of the operation in all, and how many of them have the new status. */
+      readonly commands: number
+      readonly counts: CommandCounts
+    }
+
+export type ProgressListener = (event: ProgressEvent) => void

@@ -1,0 +1,86 @@
+import type { ColumnDefinition, ColumnType, CreateTable } from '../domain/statement.ts'
+
+/**
+ * The system tables. They are ordinary tables in the cluster of all nodes, so every node has them. The first
+ * columns of each are fixed and documented; what stands behind them may grow.
+ */
+export const QUEUE_TABLE = 'system.sharding_queue'
+export const STATE_TABLE = 'system.sharding_state'
+export const PLACEMENT_TABLE = 'system.sharding_table'
+export const OPERATION_TABLE = 'system.sharding_operation'
+
+const QUEUE_COLUMNS = columns({
+  node: 'string',
+  query: 'string',
+  rollback_query: 'string',
+  wait_for_id: 'bigint',
+  rollback_wait_for_id: 'bigint',
+  operation_group: 'string',
+  tries: 'int',
+  status: 'string',
+  created_at: 'bigint',
+  updated_at: 'bigint',
+  duration: 'int',
+  // Behind the documented columns.
+  waits: 'multi64',
+  rollback_waits: 'multi64',
+  outcome: 'string',
+  last_error: 'string',
+  phase: 'string',
+  on_existing: 'string',
+  existed_before: 'int',
+  epoch: 'bigint',
+})
+
+const STATE_COLUMNS = columns({
+  key: 'string',
+  value: 'json',
+  updated_at: 'timestamp',
+  // Compare-and-set goes by this number.
+  version: 'bigint',
+})
+
+const PLACEMENT_COLUMNS = columns({
+  cluster: 'string',
+  node: 'string',
+  table: 'string',
+  shards: 'multi',
+})
+
+const OPERATION_COLUMNS = columns({
+  operation_group: 'string',
+  type: 'string',
+  table: 'string',
+  state: 'string',
+  has_pivot: 'int',
+  epoch: 'bigint',
+  requested_by: 'string',
+  error: 'string',
+  created_at: 'bigint',
+  updated_at: 'bigint',
+  ended_at: 'bigint',
+  deadline_at: 'bigint',
+  summary: 'string',
+})
+
+export const JOURNAL_TABLES: readonly CreateTable[] = [
+  systemTable(QUEUE_TABLE, QUEUE_COLUMNS),
+  systemTable(STATE_TABLE, STATE_COLUMNS),
+  systemTable(PLACEMENT_TABLE, PLACEMENT_COLUMNS),
+  systemTable(OPERATION_TABLE, OPERATION_COLUMNS),
+]
+
+function columns(types: Record<string, ColumnType>): ColumnDefinition[] {
+  return Object.entries(types).map(([name, type]) => ({ name, type, properties: [] }))
+}
+
+function systemTable(name: string, definitions: readonly ColumnDefinition[]): CreateTable {
+  return {
+    kind: 'create_table',
+    table: { cluster: null, name },
+    // Another process may be making the same table.
+    ifNotExists: true,
+    columns: definitions,
+    options: [],
+  }
+}

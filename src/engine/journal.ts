@@ -1,0 +1,282 @@
+import type { Command } from '../domain/command.ts'
+import { ShardingError } from '../domain/errors.ts'
+import type { Operation, OperationState } from '../domain/operation.ts'
+import type { Clock } from '../domain/ports.ts'
+import type { Expression, InsertRows, Literal, TableName } from '../domain/statement.ts'
+import type { Row } from '../domain/values.ts'
+import { type JournalConnection, UncertainFailure } from './journal-connection.ts'
+import {
+  clipError,
+  commandFromRow,
+  insertCommands,
+  insertOperation,
+  operationFromRow,
+} from './journal-rows.ts'
+import { OPERATION_TABLE, QUEUE_TABLE } from './journal-schema.ts'
+import { all, compare, equals, oneOf, select, update } from './where.ts'
+
+/** Rows read at once; the daemon keeps no more than 1,000 matches of a query by default. */
+const PAGE_ROWS = 1_000
+/** Ids in one UPDATE: keeps a statement far below the daemon's packet size. */
+const MAX_IDS_PER_UPDATE = 500
+/** Characters of one multi-row INSERT. The daemon's `max_packet_size` is 8 MB at least; a character may take 4 bytes. */
+const MAX_INSERT_CHARACTERS = 1_500_000
+
+/** What a command becomes. Applies only while it is still `from` and of our epoch. */
+export interface CommandChange {
+  readonly id: number
+  readonly from: Command['status']
+  readonly to: Command['status']
+  readonly tries: number
+  readonly outcome: Command['outcome']
+  readonly lastError: string
+  /** Milliseconds. */
+  readonly duration: number
+}
+
+/** The journal as the engine uses it: rows of `system.sharding_queue` and `system.sharding_operation`. */
+export class Journal {
+  readonly #connection: JournalConnection
+  readonly #cluster: string | null
+  readonly #clock: Clock
+
+  constructor(connection: JournalConnection, cluster: string | null, clock: Clock) {
+    this.#connection = connection
+    this.#cluster = cluster
+    this.#clock = clock
+  }
+
+  /**
+   * Stores an operation with all its commands. The operation's row is written last: it is the commit mark,
+   * without it the commands are never run.
+   */
+  async store(operation: Operation, commands: readonly Command[]): Promise<void> {
+    await this.addCommands(commands)
+    await this.addOperation(operation)
+  }
+
+  async addCommands(commands: readonly Command[]): Promise<void> {
+    for (const chunk of chunksBySize(commands)) {
+      await this.#insert(insertCommands(this.#cluster, chunk), QUEUE_TABLE, chunk[0]?.id ?? 0)
+    }
+  }
+
+  async addOperation(operation: Operation): Promise<void> {
+    await this.#insert(insertOperation(this.#cluster, operation), OPERATION_TABLE, operation.id)
+  }
+
+  /** In the order of their ids, which is the order in which they were added. */
+  async commands(group: string): Promise<Command[]> {
+    const rows = await this.#rows(QUEUE_TABLE, equals('operation_group', group))
+    return rows.map(commandFromRow)
+  }
+
+  async command(id: number): Promise<Command | undefined> {
+    const rows = await this.#rows(QUEUE_TABLE, equals('id', id))
+    return rows.map(commandFromRow)[0]
+  }
+
+  async operation(group: string): Promise<Operation | undefined> {
+    const rows = await this.#rows(OPERATION_TABLE, equals('operation_group', group))
+    return rows.map(operationFromRow)[0]
+  }
+
+  async operations(states: readonly OperationState[]): Promise<Operation[]> {
+    const rows = await this.#rows(OPERATION_TABLE, oneOf('state', states))
+    return rows.map(operationFromRow)
+  }
+
+  /** Takes over an operation of an older epoch, so that its former coordinator can change nothing any more. */
+  async adopt(group: string, epoch: number): Promise<void> {
+    for (const table of [OPERATION_TABLE, QUEUE_TABLE]) {
+      await this.#connection.write(
+        update(
+          this.#table(table),
+          { epoch },
+          all(equals('operation_group', group), compare('epoch', '<', epoch)),
+        ),
+      )
+    }
+  }
+
+  /**
+   * Commands that were stored by a coordinator of an older epoch which died before it could write the
+   * operation's row. Commands that users add one by one have epoch 0 and are left alone.
+   */
+  async uncommittedGroups(epoch: number): Promise<string[]> {
+    const begun = await this.#rows(
+      QUEUE_TABLE,
+      all(equals('status', 'created'), compare('epoch', '>', 0), compare('epoch', '<', epoch)),
+    )
+    const groups = new Set(begun.map((row) => commandFromRow(row).operationGroup))
+    const uncommitted: string[] = []
+    for (const group of groups) {
+      if ((await this.operation(group)) === undefined) uncommitted.push(group)
+    }
+    return uncommitted
+  }
+
+  async deleteCommands(group: string): Promise<void> {
+    await this.#connection.write({
+      kind: 'delete',
+      table: this.#table(QUEUE_TABLE),
+      where: equals('operation_group', group),
+    })
+  }
+
+  /** A later command waits for this one, so its undo has to wait for that one's. */
+  async addRollbackWait(id: number, rollbackWaitFor: readonly number[]): Promise<void> {
+    const values = { rollback_wait_for_id: rollbackWaitFor.at(-1) ?? 0, rollback_waits: rollbackWaitFor }
+    await this.#connection.write(update(this.#table(QUEUE_TABLE), values, equals('id', id)))
+  }
+
+  /**
+   * Changes commands, all that change alike in one statement.
+   *
+   * @throws ShardingError `leadership_lost` when a newer coordinator has taken them over
+   */
+  async changeCommands(
+    changes: readonly CommandChange[],
+    epoch: number,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    for (const alike of groupAlike(changes)) {
+      for (let start = 0; start < alike.length; start += MAX_IDS_PER_UPDATE) {
+        await this.#changeAlike(alike.slice(start, start + MAX_IDS_PER_UPDATE), epoch, signal)
+      }
+    }
+  }
+
+  async #changeAlike(changes: readonly CommandChange[], epoch: number, signal?: AbortSignal): Promise<void> {
+    const [first] = changes
+    if (first === undefined) return
+    const ids = changes.map(({ id }) => id)
+    const values = {
+      status: first.to,
+      tries: first.tries,
+      outcome: first.outcome,
+      last_error: clipError(first.lastError),
+      duration: first.duration,
+      updated_at: this.#clock.now(),
+    }
+    const where = all(oneOf('id', ids), equals('status', first.from), equals('epoch', epoch))
+    const { total } = await this.#connection.write(update(this.#table(QUEUE_TABLE), values, where), signal)
+    // Fewer rows than ids: an earlier try of this very statement got no answer, or we do not lead any more.
+    if (total < ids.length) await this.#verifyChanged(ids, first.to, epoch, signal)
+  }
+
+  async #verifyChanged(
+    ids: readonly number[],
+    to: Command['status'],
+    epoch: number,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    const rows = await this.#rows(QUEUE_TABLE, oneOf('id', ids), signal)
+    const commands = rows.map(commandFromRow)
+    const changed = commands.filter((command) => command.status === to && command.epoch === epoch)
+    if (changed.length === ids.length) return
+    throw lostTo(
+      Math.max(0, ...commands.map((command) => command.epoch)),
+      epoch,
+      `commands ${ids.slice(0, 5).join(', ')}`,
+    )
+  }
+
+  /**
+   * Changes an operation's state if it is still `from` and of our epoch.
+   *
+   * @returns false when somebody else has changed the state (asked for a pause, say); read it again then
+   * @throws ShardingError `leadership_lost`
+   */
+  async changeOperation(
+    group: string,
+    from: OperationState,
+    to: OperationState,
+    values: { readonly error?: string; readonly endedAt?: number },
+    epoch: number,
+    signal?: AbortSignal,
+  ): Promise<boolean> {
+    const assignments: Record<string, Literal> = { state: to, updated_at: this.#clock.now() }
+    if (values.error !== undefined) assignments['error'] = clipError(values.error)
+    if (values.endedAt !== undefined) assignments['ended_at'] = values.endedAt
+    const where = all(equals('operation_group', group), equals('state', from), equals('epoch', epoch))
+    const { total, certain } = await this.#connection.write(
+      update(this.#table(OPERATION_TABLE), assignments, where),
+      signal,
+    )
+    if (total === 1) return true
+    const operation = await this.operation(group)
+    if (operation === undefined || operation.epoch !== epoch) {
+      throw lostTo(operation?.epoch ?? 0, epoch, `operation ${group}`)
+    }
+    return !certain && operation.state === to
+  }
+
+  async #insert(statement: InsertRows, table: string, firstId: number): Promise<void> {
+    try {
+      await this.#connection.write(statement)
+    } catch (error) {
+      // All rows of an INSERT are there or none is, so one of them tells.
+      if (error instanceof UncertainFailure) {
+        const rows = await this.#rows(table, equals('id', firstId))
+        if (rows.length === 1) return
+      }
+      throw error
+    }
+  }
+
+  async #rows(table: string, where: Expression, signal?: AbortSignal): Promise<Row[]> {
+    const rows: Row[] = []
+    for (let after = 0; ; ) {
+      const page = select(table, all(where, compare('id', '>', after)), { limit: PAGE_ROWS })
+      const reply = await this.#connection.read(page, signal)
+      rows.push(...reply.rows)
+      const last = reply.rows.at(-1)
+      if (last === undefined || reply.rows.length < PAGE_ROWS) return rows
+      after = Number(last['id'])
+    }
+  }
+
+  #table(name: string): TableName {
+    return { cluster: this.#cluster, name }
+  }
+}
+
+function lostTo(found: number, epoch: number, what: string): ShardingError {
+  return found > epoch
+    ? new ShardingError('leadership_lost', `${what} belong to epoch ${found} now, ours is ${epoch}`)
+    : new ShardingError('illegal_transition', `${what} were changed by somebody else than the coordinator`)
+}
+
+function groupAlike(changes: readonly CommandChange[]): CommandChange[][] {
+  const groups = new Map<string, CommandChange[]>()
+  for (const change of changes) {
+    const { from, to, tries, outcome, lastError, duration } = change
+    const key = JSON.stringify([from, to, tries, outcome, lastError, duration])
+    const alike = groups.get(key)
+    if (alike === undefined) groups.set(key, [change])
+    else alike.push(change)
+  }
+  return [...groups.values()]
+}
+
+function chunksBySize(commands: readonly Command[]): Command[][] {
+  const chunks: Command[][] = []
+  let size = Number.POSITIVE_INFINITY
+  for (const command of commands) {
+    const characters = estimatedCharacters(command)
+    if (size + characters > MAX_INSERT_CHARACTERS) {
+      chunks.push([])
+      size = 0
+    }
+    chunks.at(-1)?.push(command)
+    size += characters
+  }
+  return chunks
+}
+
+/** Upper bound of a command's part of an INSERT: quotes are escaped, an id has at most 16 digits. */
+function estimatedCharacters(command: Command): number {
+  const ids = command.waitFor.length + command.rollbackWaitFor.length
+  return 2 * (command.query.length + command.rollbackQuery.length) + 17 * ids + 500
+}

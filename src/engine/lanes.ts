@@ -1,0 +1,107 @@
+import type { NodeId } from '../domain/words.ts'
+
+/** Something to run on a node, in two steps. */
+export interface LaneTask {
+  /** Tasks of different groups take turns, so that a long operation holds up no short one. */
+  readonly group: string
+  /** Long-running on the node's side, such as a JOIN; one at a time, because nodes queue them anyway. */
+  readonly heavy: boolean
+  /** Writes to the journal that it is about to begin. False: it is not wanted any more. */
+  prepare(): Promise<boolean>
+  /** Never rejects. */
+  run(): Promise<void>
+}
+
+export interface LaneLimits {
+  /** Statements in flight to one node. More than a few only slow the daemon down. */
+  readonly maxInFlight: number
+  /** Tasks announced in the journal ahead of their turn, so that one journal write serves several. */
+  readonly maxPrepared: number
+}
+
+export const DEFAULT_LANE_LIMITS: LaneLimits = { maxInFlight: 3, maxPrepared: 16 }
+
+/** One queue per node. Nodes work side by side; within a node few statements are in flight. */
+export class Lanes {
+  readonly #limits: LaneLimits
+  readonly #lanes = new Map<NodeId, Lane>()
+
+  constructor(limits: LaneLimits = DEFAULT_LANE_LIMITS) {
+    this.#limits = limits
+  }
+
+  submit(node: NodeId, task: LaneTask): void {
+    let lane = this.#lanes.get(node)
+    if (lane === undefined) {
+      lane = new Lane(this.#limits)
+      this.#lanes.set(node, lane)
+    }
+    lane.submit(task)
+  }
+}
+
+class Lane {
+  readonly #limits: LaneLimits
+  /** Waiting tasks by group; groups take turns in the order of this map. */
+  readonly #waiting = new Map<string, LaneTask[]>()
+  readonly #prepared: LaneTask[] = []
+  #preparing = 0
+  #inFlight = 0
+  #heavyInFlight = 0
+
+  constructor(limits: LaneLimits) {
+    this.#limits = limits
+  }
+
+  submit(task: LaneTask): void {
+    const waiting = this.#waiting.get(task.group)
+    if (waiting === undefined) this.#waiting.set(task.group, [task])
+    else waiting.push(task)
+    this.#pump()
+  }
+
+  #pump(): void {
+    while (this.#inFlight < this.#limits.maxInFlight) {
+      const task = this.#takePrepared()
+      if (task === undefined) break
+      void this.#run(task)
+    }
+    while (this.#preparing + this.#prepared.length < this.#limits.maxPrepared) {
+      const task = this.#takeWaiting()
+      if (task === undefined) break
+      void this.#prepare(task)
+    }
+  }
+
+  #takePrepared(): LaneTask | undefined {
+    const index = this.#prepared.findIndex((task) => !task.heavy || this.#heavyInFlight === 0)
+    return index < 0 ? undefined : this.#prepared.splice(index, 1)[0]
+  }
+
+  #takeWaiting(): LaneTask | undefined {
+    const next = this.#waiting.entries().next().value
+    if (next === undefined) return undefined
+    const [group, tasks] = next
+    const task = tasks.shift()
+    this.#waiting.delete(group)
+    if (tasks.length > 0) this.#waiting.set(group, tasks)
+    return task
+  }
+
+  async #prepare(task: LaneTask): Promise<void> {
+    this.#preparing++
+    const wanted = await task.prepare()
+    this.#preparing--
+    if (wanted) this.#prepared.push(task)
+    this.#pump()
+  }
+
+  async #run(task: LaneTask): Promise<void> {
+    this.#inFlight++
+    if (task.heavy) this.#heavyInFlight++
+    await task.run()
+    this.#inFlight--
+    if (task.heavy) this.#heavyInFlight--
+    this.#pump()
+  }
+}

@@ -1,0 +1,99 @@
+import { type Command, type CommandEvent, commandTransition } from '../domain/command.ts'
+import type { Statement, StatementKind } from '../domain/statement.ts'
+import { parseScript, renderStatement } from '../sql/index.ts'
+import type { JournalWriter } from './journal-writer.ts'
+
+/** What is known beyond the state when a command changes. */
+export interface CommandPatch {
+  readonly outcome?: Command['outcome']
+  readonly lastError?: string
+  /** Milliseconds. */
+  readonly duration?: number
+}
+
+/** A command while its operation runs: every change of it goes through the journal first. */
+export class LiveCommand {
+  readonly statements: readonly Statement[]
+  readonly rollbackStatements: readonly Statement[]
+  readonly #writer: JournalWriter
+  readonly #onChange: (command: Command) => void
+  #command: Command
+  /** An answer was lost, or a process died while it was in flight: look before sending it again. */
+  #inDoubt: boolean
+
+  constructor(command: Command, writer: JournalWriter, onChange: (command: Command) => void) {
+    this.#command = command
+    this.#writer = writer
+    this.#onChange = onChange
+    this.statements = parseScript(command.query)
+    this.rollbackStatements = command.rollbackQuery === '' ? [] : parseScript(command.rollbackQuery)
+    this.#inDoubt = command.status === 'processing'
+  }
+
+  get command(): Command {
+    return this.#command
+  }
+
+  get inDoubt(): boolean {
+    return this.#inDoubt
+  }
+
+  doubt(): void {
+    this.#inDoubt = true
+  }
+
+  doubtSettled(): void {
+    this.#inDoubt = false
+  }
+
+  /**
+   * Whether what is found on the node may be the effect of an earlier try. Of a first try that the daemon
+   * refused it cannot be.
+   */
+  get mayBeOurs(): boolean {
+    return !this.#command.existedBefore && (this.#inDoubt || this.#command.tries > 1)
+  }
+
+  /** SQL texts of its statements, one request each. */
+  sql(): string[] {
+    return this.statements.map(renderStatement)
+  }
+
+  rollbackSql(): string[] {
+    return this.rollbackStatements.map(renderStatement)
+  }
+
+  /** Nodes work off such statements one at a time, and each may take seconds. */
+  get heavy(): boolean {
+    return this.statements.some(({ kind }) => HEAVY_KINDS.has(kind))
+  }
+
+  /**
+   * Writes the change to the journal; when this resolves, it stands there.
+   *
+   * @throws ShardingError `illegal_transition`, or `leadership_lost` when it is not ours any more
+   */
+  async change(event: CommandEvent, patch: CommandPatch = {}): Promise<void> {
+    const from = this.#command.status
+    const next: Command = {
+      ...this.#command,
+      status: commandTransition(from, event),
+      tries: event === 'start' ? this.#command.tries + 1 : this.#command.tries,
+      outcome: patch.outcome ?? this.#command.outcome,
+      lastError: patch.lastError ?? this.#command.lastError,
+      duration: patch.duration ?? this.#command.duration,
+    }
+    const { id, status: to, tries, outcome, lastError, duration } = next
+    await this.#writer.write({ id, from, to, tries, outcome, lastError, duration })
+    this.#command = next
+    this.#onChange(next)
+  }
+}
+
+const HEAVY_KINDS: ReadonlySet<StatementKind> = new Set<StatementKind>([
+  'create_cluster',
+  'join_cluster',
+  'delete_cluster',
+  'exit_cluster',
+  'alter_cluster',
+])

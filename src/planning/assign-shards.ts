@@ -1,0 +1,69 @@
+import type { NodeId, Placement } from '../domain/words.ts'
+
+/** Where copies of shards can go together: the members of a replica set, or one node. */
+export interface ShardTarget {
+  /** Name of the replica set, or `''` for a single node. */
+  readonly replicaSet: string
+  readonly members: readonly NodeId[]
+}
+
+export interface ShardAssignment extends ShardTarget {
+  /** Ascending. */
+  readonly shards: readonly number[]
+}
+
+/**
+ * Gives every shard to the target whose members hold the fewest copies: of this table first, then of all
+ * tables. Ties go to the earlier target, so the same input always gives the same assignment.
+ */
+export function assignShards(
+  shards: number,
+  targets: readonly ShardTarget[],
+  placements: readonly Placement[],
+): ShardAssignment[] {
+  const held = copiesPerNode(placements)
+  const own = new Map<NodeId, number>()
+  const assigned = new Map<ShardTarget, number[]>(targets.map((target) => [target, []]))
+  for (let shard = 0; shard < shards; shard++) {
+    const target = lightest(targets, own, held)
+    if (target === undefined) break
+    assigned.get(target)?.push(shard)
+    for (const member of target.members) own.set(member, (own.get(member) ?? 0) + 1)
+  }
+  return [...assigned]
+    .filter(([, numbers]) => numbers.length > 0)
+    .map(([target, numbers]) => ({ replicaSet: target.replicaSet, members: target.members, shards: numbers }))
+}
+
+export function copiesPerNode(placements: readonly Placement[]): Map<NodeId, number> {
+  const copies = new Map<NodeId, number>()
+  for (const { node, shards } of placements) copies.set(node, (copies.get(node) ?? 0) + shards.length)
+  return copies
+}
+
+function lightest(
+  targets: readonly ShardTarget[],
+  own: ReadonlyMap<NodeId, number>,
+  held: ReadonlyMap<NodeId, number>,
+): ShardTarget | undefined {
+  let best: { target: ShardTarget; own: number; held: number } | undefined
+  for (const target of targets) {
+    const candidate = {
+      target,
+      own: total(target.members, own),
+      held: total(target.members, held) + total(target.members, own),
+    }
+    if (
+      best === undefined ||
+      candidate.own < best.own ||
+      (candidate.own === best.own && candidate.held < best.held)
+    ) {
+      best = candidate
+    }
+  }
+  return best?.target
+}
+
+function total(members: readonly NodeId[], counts: ReadonlyMap<NodeId, number>): number {
+  return members.reduce((sum, member) => sum + (counts.get(member) ?? 0), 0)
+}

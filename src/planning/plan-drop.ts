@@ -1,0 +1,154 @@
+import { InputError } from '../domain/errors.ts'
+import type { Plan } from '../domain/plan.ts'
+import { type NodeId, shardTableName } from '../domain/words.ts'
+import type { ObservedPlacement, ObservedState, TableDefinitions } from './observed.ts'
+import { PlanBuilder } from './plan-builder.ts'
+import { compareText } from './replica-sets.ts'
+import { alterReplicaSet, deletePlacements, dropTable, insertPlacements } from './statements.ts'
+
+/**
+ * Plans the end of a sharded table. Before the pivot the sharded tables and the placement rows go, which can
+ * be put back; behind it the shards leave their sets and are dropped. Replica sets stay for the next table.
+ *
+ * @param definitions the sharded table as each node defines it now, for putting it back
+ * @throws InputError when there is no such table or a node does not answer
+ */
+export function planDrop(observed: ObservedState, table: string, definitions: TableDefinitions): Plan {
+  const placements = observed.placements
+    .filter((placement) => placement.table === table)
+    .toSorted((a, b) => a.id - b.id)
+  checkDrop(observed, table, placements)
+  const builder = new PlanBuilder()
+  const hidden = addTableDrops(builder, observed, table, definitions)
+  const forgotten = addPlacementDelete(builder, observed, table, placements, hidden)
+  builder.pivot()
+  addShardDrops(builder, observed, table, placements, forgotten)
+  const commands = builder.commands()
+  return { type: 'drop', table, summary: `drop table ${table}: ${commands.length} commands`, commands }
+}
+
+function checkDrop(observed: ObservedState, table: string, placements: readonly ObservedPlacement[]): void {
+  if (placements.length === 0) {
+    throw new InputError(
+      'table',
+      `there is no sharded table '${table}'; nothing was changed`,
+      'table_missing',
+    )
+  }
+  if (observed.missingNodes.length > 0) {
+    throw new InputError(
+      'nodes',
+      `cannot drop table '${table}': ${observed.missingNodes.join(', ')} of cluster '${observed.cluster ?? ''}' does not answer and would keep its copies`,
+      'cluster_unhealthy',
+    )
+  }
+}
+
+function addTableDrops(
+  builder: PlanBuilder,
+  observed: ObservedState,
+  table: string,
+  definitions: TableDefinitions,
+): string[] {
+  return observed.nodes.flatMap((node) => {
+    const definition = definitions.get(node)
+    if (definition === undefined) return []
+    return builder.add(`drop sharded table ${table} on ${node}`, {
+      node,
+      statement: dropTable(table, true),
+      rollback: { ...definition, ifNotExists: true },
+      onExisting: 'accept',
+      why: 'users no longer see it; its rows are still there',
+    })
+  })
+}
+
+function addPlacementDelete(
+  builder: PlanBuilder,
+  observed: ObservedState,
+  table: string,
+  placements: readonly ObservedPlacement[],
+  hidden: readonly string[],
+): string[] {
+  const [node] = observed.nodes
+  if (node === undefined) return []
+  return [
+    builder.add(`forget placement of ${table}`, {
+      node,
+      statement: deletePlacements(
+        observed.cluster,
+        placements.map(({ id }) => id),
+      ),
+      rollback: insertPlacements('replace', observed.cluster, placements),
+      dependsOn: hidden,
+      onExisting: 'accept',
+      why: 'its shards belong to no table any more',
+    }),
+  ]
+}
+
+function addShardDrops(
+  builder: PlanBuilder,
+  observed: ObservedState,
+  table: string,
+  placements: readonly ObservedPlacement[],
+  forgotten: readonly string[],
+): void {
+  const left = new Map<string, string[]>()
+  for (const [replicaSet, shards] of shardsBySet(placements)) {
+    const key = addSetLeave(builder, observed, table, replicaSet, shards, forgotten)
+    if (key !== undefined) left.set(replicaSet, [key])
+  }
+  for (const { node, replicaSet, shards } of placements) {
+    for (const name of shards.map((shard) => shardTableName(table, shard))) {
+      if (observed.tables.get(node)?.has(name) !== true) continue
+      builder.add(`drop shard ${name} on ${node}`, {
+        node,
+        statement: dropTable(name),
+        rollback: null,
+        dependsOn: left.get(replicaSet) ?? forgotten,
+        onExisting: 'accept',
+        why: 'frees its disk space',
+      })
+    }
+  }
+}
+
+/** The shards of one replica set leave it together; on a live member, which tells the others. */
+function addSetLeave(
+  builder: PlanBuilder,
+  observed: ObservedState,
+  table: string,
+  replicaSet: string,
+  shards: readonly number[],
+  forgotten: readonly string[],
+): string | undefined {
+  const set = observed.replicaSets.find(({ name }) => name === replicaSet)
+  const node: NodeId | undefined = set?.liveMembers[0]
+  if (set === undefined || node === undefined) return undefined
+  const names = shards
+    .map((shard) => shardTableName(table, shard))
+    .filter((name) => set.tables.includes(name))
+  if (names.length === 0) return undefined
+  return builder.add(`take shards of ${table} out of ${replicaSet}`, {
+    node,
+    statement: alterReplicaSet(replicaSet, 'drop', names),
+    rollback: null,
+    dependsOn: forgotten,
+    onExisting: 'accept',
+    why: 'a table in a cluster cannot be dropped',
+  })
+}
+
+function shardsBySet(placements: readonly ObservedPlacement[]): [string, number[]][] {
+  const shards = new Map<string, Set<number>>()
+  for (const placement of placements) {
+    if (placement.replicaSet === '') continue
+    const held = shards.get(placement.replicaSet) ?? new Set<number>()
+    for (const shard of placement.shards) held.add(shard)
+    shards.set(placement.replicaSet, held)
+  }
+  return [...shards]
+    .toSorted(([a], [b]) => compareText(a, b))
+    .map(([set, held]) => [set, [...held].toSorted((a, b) => a - b)])
+}
