@@ -1,4 +1,5 @@
-import { type ConnectionOptions } from 'node:tls'
+import { setImmediate } from 'node:timers/promises'
+import type { ConnectionOptions } from 'node:tls'
 import { Pool } from 'undici'
 import { InputError, messageOf, type NodeErrorCode, unreachable } from '../domain/errors.ts'
 import type { CallOptions, NodeConnection } from '../domain/ports.ts'
@@ -136,6 +137,9 @@ export class HttpNodeConnection implements NodeConnection {
       body: `query=${encodeURIComponent(sql)}`,
       maxReplyBytes: this.#maxReplyBytes,
     }
+    // One turn of the event loop, so that we learn of idle connections that the daemon has closed meanwhile:
+    // a statement with effect that is written to such a one has an unknown outcome for nothing.
+    if (kind === 'execute') await setImmediate()
     const first = await exchange(this.#pool, request, signal)
     const lostUnderWay = first.kind === 'failure' && first.reason === 'lost' && first.sent
     // The daemon may close an idle connection just as we use it. A read may be sent again, on another one.
