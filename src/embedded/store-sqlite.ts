@@ -1,7 +1,6 @@
-import type { IdSource } from '../domain/ports.ts'
 import type { ColumnDefinition, DeleteRows, InsertRows, Select, UpdateRows } from '../domain/statement.ts'
 import { Catalog, type CatalogEntry } from './sqlite/catalog.ts'
-import { convertId, convertLiteral, emptyCell } from './sqlite/cells.ts'
+import { checkedId, convertId, convertLiteral, emptyCell } from './sqlite/cells.ts'
 import { columnOf, ID_COLUMN, isTextField, schemaOrder, unsupported } from './sqlite/column-kinds.ts'
 import { Database, type SqlCell } from './sqlite/database.ts'
 import { compactInteger } from './sqlite/multi-value.ts'
@@ -22,13 +21,6 @@ import {
   type TableStore,
 } from './store.ts'
 
-export interface SqliteTableStoreOptions {
-  /** The node's SQLite file, or `:memory:`. */
-  readonly path: string
-  /** Ids for rows that come without one. */
-  readonly ids: IdSource
-}
-
 /** Rows that {@link SqliteTableStore.replaceTable} writes at a time. */
 const COPY_BATCH_ROWS = 1_000
 
@@ -36,13 +28,12 @@ const COPY_BATCH_ROWS = 1_000
 export class SqliteTableStore implements TableStore {
   readonly #database: Database
   readonly #catalog: Catalog
-  readonly #ids: IdSource
   /** Smallest order key given out, by table number; read from the rows when it is not known. */
   readonly #firstOrders = new Map<number, number>()
 
-  constructor(options: SqliteTableStoreOptions) {
-    this.#database = new Database(options.path)
-    this.#ids = options.ids
+  /** `path` is the node's SQLite file, made when it is not there, or `:memory:`. */
+  constructor(path: string) {
+    this.#database = new Database(path)
     this.#catalog = new Catalog(this.#database)
     this.#database.exec('CREATE TABLE IF NOT EXISTS facts (key TEXT PRIMARY KEY, json TEXT NOT NULL)')
   }
@@ -109,10 +100,7 @@ export class SqliteTableStore implements TableStore {
     const converted = convertRows(table, named, statement)
     return this.transaction(() => {
       const rows = this.#rowsFor(table.name)
-      const filled = converted.rows.map(({ id, cells }) => ({
-        id: id === 0n ? this.#freshId(rows) : id,
-        cells,
-      }))
+      const filled = withIds(converted.rows, rows)
       this.#write(rows, filled, statement.kind === 'replace')
       return { ids: filled.map(({ id }) => compactInteger(id)), warning: converted.warning }
     })
@@ -240,13 +228,6 @@ export class SqliteTableStore implements TableStore {
     if (duplicate !== null) throw new DaemonError(`duplicate id '${duplicate}'`)
   }
 
-  #freshId(rows: TableRows): bigint {
-    for (;;) {
-      const id = BigInt(this.#ids.next())
-      if (!rows.has(id)) return id
-    }
-  }
-
   #dropRows(entry: CatalogEntry): void {
     this.#existingRows(entry)?.remove()
     this.#firstOrders.delete(entry.number)
@@ -325,6 +306,18 @@ function convertRows(
     return { id, cells }
   })
   return { rows, warning: [...warnings].join('; ') }
+}
+
+/** Rows without an id get the ones after the largest of the table and the statement. */
+function withIds(rows: ConvertedRows['rows'], existing: TableRows): ConvertedRows['rows'] {
+  if (!rows.some(({ id }) => id === 0n)) return rows
+  let largest = existing.largestId()
+  for (const { id } of rows) if (id > largest) largest = id
+  return rows.map(({ id, cells }) => {
+    if (id !== 0n) return { id, cells }
+    largest += 1n
+    return { id: checkedId(largest), cells }
+  })
 }
 
 function convertAssignments(

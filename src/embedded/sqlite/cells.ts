@@ -78,7 +78,11 @@ export function convertId(value: Literal, place: string): bigint {
   if (isList(value)) throw new DaemonError(`${place}: MVA value specified for a non-MVA column`)
   const id = wholeNumber(value)
   if (id < 0n) throw new DaemonError('Negative document ids are not allowed')
-  if (id > INT64_MAX) throw new DaemonError(`${place}: document id is out of range`)
+  return checkedId(id)
+}
+
+export function checkedId(id: bigint): bigint {
+  if (id > INT64_MAX) throw new DaemonError(`document id ${id} is out of range`)
   return id
 }
 

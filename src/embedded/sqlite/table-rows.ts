@@ -78,8 +78,10 @@ export class TableRows {
     return Number(row?.[0] ?? 0)
   }
 
-  has(id: bigint): boolean {
-    return this.#database.rows(`SELECT 1 FROM ${this.rowsName} WHERE "id" = ?`, [id]).length > 0
+  /** 0 when there are no rows. */
+  largestId(): bigint {
+    const [row] = this.#database.rows(`SELECT MAX("id") FROM ${this.rowsName}`)
+    return BigInt(row?.[0] === null ? 0 : String(row?.[0] ?? 0))
   }
 
   /**
