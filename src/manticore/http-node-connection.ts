@@ -244,6 +244,8 @@ function requestHeaders(options: HttpConnectionOptions): Record<string, string> 
 }
 
 async function closePool(pool: Pool, graceMs: number): Promise<void> {
+  // Statements that were let in before may still be in their turn of the event loop.
+  await setImmediate()
   const graceful = pool.close()
   const timer = setTimeout(() => {
     pool.destroy(new Error('the connection was closed')).catch(() => undefined)
