@@ -119,7 +119,11 @@ export function isUndoSettled(command: Command): boolean {
     case 'processed':
     case 'failed':
       return command.outcome === 'already there' || command.outcome === 'no effect'
-    default:
+    case 'created':
+    case 'processing':
+    case 'error':
+    case 'rolling_back':
+    case 'rollback_error':
       return false
   }
 }

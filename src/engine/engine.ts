@@ -80,7 +80,7 @@ export class Engine {
     const open = await journal.operations(OPERATION_STATES.filter((state) => !isEnded(state)))
     const resumed = []
     for (const { group } of open) {
-      if (!this.#live.has(group)) resumed.push({ group, ended: this.#resume(group) })
+      if (!this.#live.has(group)) resumed.push({ group, ended: this.resume(group) })
     }
     return { purged, resumed }
   }
@@ -106,9 +106,25 @@ export class Engine {
     return await ended
   }
 
-  async #resume(group: string): Promise<EndedOperation> {
+  /**
+   * Runs what the journal holds of an operation to its end; joins it when it runs already.
+   *
+   * @throws ShardingError `operation_missing`
+   */
+  async resume(group: string): Promise<EndedOperation> {
+    const running = this.#live.get(group)
+    if (running !== undefined) return await running.ended
     const { operation, commands } = await this.#adopt(group)
     return await this.run(operation, commands)
+  }
+
+  /**
+   * Waits until no running operation makes replica sets. A plan must not build on a set that may still be undone
+   * with the operation that makes it.
+   */
+  async replicaSetsSettled(): Promise<void> {
+    const makers = [...this.#live.values()].filter(({ run }) => run.makesReplicaSets)
+    await Promise.allSettled(makers.map(({ ended }) => ended))
   }
 
   async #adopt(group: string): Promise<EndedOperation> {

@@ -15,7 +15,7 @@ import {
 } from '../domain/operation.ts'
 import type { InsertRows, Literal } from '../domain/statement.ts'
 import type { Row } from '../domain/values.ts'
-import { OPERATION_TABLE, QUEUE_TABLE } from './journal-schema.ts'
+import { OPERATION_TABLE, QUEUE_TABLE } from '../domain/system-tables.ts'
 
 /** How commands and operations lie in their tables. */
 

@@ -1,13 +1,5 @@
 import type { ColumnDefinition, ColumnType, CreateTable } from '../domain/statement.ts'
-
-/**
- * The system tables. They are ordinary tables in the cluster of all nodes, so every node has them. The first
- * columns of each are fixed and documented; what stands behind them may grow.
- */
-export const QUEUE_TABLE = 'system.sharding_queue'
-export const STATE_TABLE = 'system.sharding_state'
-export const PLACEMENT_TABLE = 'system.sharding_table'
-export const OPERATION_TABLE = 'system.sharding_operation'
+import { OPERATION_TABLE, PLACEMENT_TABLE, QUEUE_TABLE, STATE_TABLE } from '../domain/system-tables.ts'
 
 const QUEUE_COLUMNS = columns({
   node: 'string',

@@ -12,7 +12,7 @@ import {
   insertOperation,
   operationFromRow,
 } from './journal-rows.ts'
-import { OPERATION_TABLE, QUEUE_TABLE } from './journal-schema.ts'
+import { OPERATION_TABLE, QUEUE_TABLE } from '../domain/system-tables.ts'
 import { all, compare, equals, oneOf, select, update } from './where.ts'
 
 /** Rows read at once; the daemon keeps no more than 1,000 matches of a query by default. */

@@ -65,6 +65,12 @@ export class OperationRun {
     return this.#operation
   }
 
+  get makesReplicaSets(): boolean {
+    return this.#list(() => true).some(({ statements }) =>
+      statements.some(({ kind }) => kind === 'create_cluster'),
+    )
+  }
+
   commands(): Command[] {
     return [...this.#commands.values()].map(({ command }) => command)
   }

@@ -106,7 +106,7 @@ async function probeStatement<K extends StatementKind>(
   statement: Extract<Statement, { kind: K }>,
   context: ProbeContext,
 ): Promise<Presence> {
-  const prober: Prober<Extract<Statement, { kind: K }>> = PROBERS[statement.kind as K]
+  const prober: Prober<Extract<Statement, { kind: K }>> = PROBERS[statement.kind]
   return await prober(statement, context)
 }
 

@@ -4,7 +4,7 @@ import type { Clock } from '../domain/ports.ts'
 import type { TableName } from '../domain/statement.ts'
 import { type JournalConnection, UncertainFailure } from './journal-connection.ts'
 import { integer, text } from './journal-rows.ts'
-import { STATE_TABLE } from './journal-schema.ts'
+import { STATE_TABLE } from '../domain/system-tables.ts'
 import { all, equals, select, update } from './where.ts'
 
 /** A value of `system.sharding_state` with the number that compare-and-set goes by. */

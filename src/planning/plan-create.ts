@@ -213,7 +213,8 @@ function addPlacementRows(
 }
 
 function checkRequest(observed: ObservedState, { table, shards, rf }: CreateRequest): void {
-  checkCounts(observed, shards, rf)
+  checkShardsAndRf(shards, rf)
+  checkRfFits(observed, rf)
   if (observed.missingNodes.length > 0) {
     throw new InputError(
       'nodes',
@@ -238,7 +239,12 @@ function checkRequest(observed: ObservedState, { table, shards, rf }: CreateRequ
   }
 }
 
-function checkCounts(observed: ObservedState, shards: number, rf: number): void {
+/**
+ * Checks what can be checked without looking at any node.
+ *
+ * @throws InputError that names the field and what is allowed
+ */
+export function checkShardsAndRf(shards: number, rf: number): void {
   if (!Number.isInteger(shards) || shards < 1) {
     throw new InputError('shards', `the number of shards must be a whole number of at least 1, not ${shards}`)
   }
@@ -248,6 +254,9 @@ function checkCounts(observed: ObservedState, shards: number, rf: number): void 
   if (!Number.isInteger(rf) || rf < 1) {
     throw new InputError('rf', `the replication factor must be a whole number of at least 1, not ${rf}`)
   }
+}
+
+function checkRfFits(observed: ObservedState, rf: number): void {
   if (observed.cluster === null && rf > 1) {
     throw new InputError(
       'rf',

@@ -10,6 +10,7 @@ import type {
   TableName,
   TableOption,
 } from '../domain/statement.ts'
+import { PLACEMENT_TABLE } from '../domain/system-tables.ts'
 import { markerTableName, type NodeId, type Placement, shardTableName } from '../domain/words.ts'
 
 /**
@@ -25,8 +26,6 @@ export const REPLICA_SET_OPTIONS = [
 
 /** How a node reads and writes a shard that has several copies elsewhere. */
 const MIRROR_OPTIONS = '[retry_count=2,ha_strategy=noerrors]'
-
-export const PLACEMENT_TABLE = 'system.sharding_table'
 
 export function tableName(name: string, cluster: string | null = null): TableName {
   return { cluster, name }

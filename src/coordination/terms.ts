@@ -1,0 +1,102 @@
+import type { Fence } from '../domain/ports.ts'
+import type { EndedOperation, Engine } from '../engine/engine.ts'
+import type { Leadership, Lease } from './leadership.ts'
+
+/** One term of leadership: an engine that may act, for as long as the lease lasts. */
+export interface Term {
+  readonly engine: Engine
+  readonly fence: Fence
+  /** What the former coordinator left unfinished and this one goes on with. */
+  readonly resumed: readonly { readonly group: string; readonly ended: Promise<EndedOperation> }[]
+}
+
+/**
+ * Leadership for calls that need it only while they run: the first one takes the lease, the last one gives it
+ * back, and whatever a dead process left in the journal is taken up on the way.
+ */
+export class Terms {
+  readonly #leadership: Leadership
+  readonly #engineFor: (fence: Fence) => Engine
+  #current: SharedTerm | undefined
+
+  constructor(leadership: Leadership, engineFor: (fence: Fence) => Engine) {
+    this.#leadership = leadership
+    this.#engineFor = engineFor
+  }
+
+  /**
+   * Runs `body` under the lease.
+   *
+   * @param patienceMs how long to wait for a lease that another process holds
+   * @throws ShardingError `leadership_taken`
+   */
+  async during<T>(body: (term: Term) => Promise<T>, patienceMs: number): Promise<T> {
+    const current = (this.#current ??= { opening: this.#open(patienceMs), users: 0 })
+    current.users++
+    try {
+      const term = await current.opening
+      return await body(term)
+    } finally {
+      current.users--
+      if (current.users === 0) await this.#end(current)
+    }
+  }
+
+  /** Stops acting at once and gives the lease back; what is unfinished stays in the journal. */
+  async close(): Promise<void> {
+    const current = this.#current
+    this.#current = undefined
+    if (current === undefined) return
+    const [term] = await Promise.allSettled([current.opening])
+    if (term.status === 'fulfilled') await term.value.lease.release()
+  }
+
+  async #open(patienceMs: number): Promise<OpenTerm> {
+    const lease = await this.#leadership.acquire(patienceMs)
+    try {
+      const engine = this.#engineFor(lease)
+      const { resumed } = await engine.recover()
+      this.#keepWhileRunning(resumed.map(({ ended }) => ended))
+      lease.lost.addEventListener('abort', () => this.#forget(lease), { once: true })
+      return { engine, fence: lease, resumed, lease }
+    } catch (error) {
+      await lease.release()
+      throw error
+    }
+  }
+
+  /** Operations that were taken over need the lease until they have ended, whoever waits for them. */
+  #keepWhileRunning(endings: readonly Promise<unknown>[]): void {
+    const current = this.#current
+    if (current === undefined || endings.length === 0) return
+    current.users++
+    void Promise.allSettled(endings).then(async () => {
+      current.users--
+      if (current.users === 0) await this.#end(current)
+    })
+  }
+
+  async #end(current: SharedTerm): Promise<void> {
+    if (this.#current === current) this.#current = undefined
+    const [term] = await Promise.allSettled([current.opening])
+    if (term.status === 'fulfilled') await term.value.lease.release()
+  }
+
+  /** The next call opens a new term. */
+  #forget(lease: Lease): void {
+    const current = this.#current
+    void current?.opening.then((term) => {
+      if (term.lease === lease && this.#current === current) this.#current = undefined
+    })
+  }
+}
+
+interface OpenTerm extends Term {
+  readonly lease: Lease
+}
+
+interface SharedTerm {
+  readonly opening: Promise<OpenTerm>
+  /** Calls and taken-over operations that still need the lease. */
+  users: number
+}

@@ -1,0 +1,6 @@
+export { checkCapabilities } from './capabilities.ts'
+export { ConnectedCatalog, readTables, readVersion } from './catalog.ts'
+export { type HttpConnectionOptions, HttpNodeConnection } from './http-node-connection.ts'
+export { HttpNodeConnector } from './http-node-connector.ts'
+export { identify } from './identity.ts'
+export { type NodeAuth, type NodeUrl, parseNodeUrl, type Scheme, urlToNode } from './node-url.ts'
