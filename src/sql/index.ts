@@ -12,3 +12,14 @@ export {
 } from './parse.ts'
 export { renderColumnList, renderStatement, renderTableOptions } from './render.ts'
 export { renderExpression, renderFilter } from './render-expressions.ts'
+export { effectOf, isShardedDefinition, type Effect, type EffectKind } from './effect.ts'
+export { inverseOf, inverseOfScript } from './inverse.ts'
+export { NOTHING_OBSERVED, type ObservedCluster, type ObservedObjects } from './observed-objects.ts'
+export type { RowId } from './row-ids.ts'
+export type { RollbackProblem, RollbackProblemCode } from './undo-rules.ts'
+export {
+  assertRollback,
+  suggestRollback,
+  validateRollback,
+  type RollbackValidation,
+} from './validate-rollback.ts'
