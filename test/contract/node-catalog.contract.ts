@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { NodeCatalog, NodeConnector } from '../../src/domain/ports.ts'
+import { checkCapabilities } from '../../src/manticore/capabilities.ts'
+import { identify } from '../../src/manticore/identity.ts'
 
 /** A node without tables and clusters, and two ways to look at it. */
 export interface ContractCatalog {
@@ -52,6 +54,13 @@ function tablesContract(subject: () => ContractCatalog): void {
         ['system.catalog_w_s0', 'rt'],
       ]),
     )
+  })
+
+  it('passes the check of what the daemon must have, unchanged', async () => {
+    const { connector, catalog, node } = subject()
+    const before = await catalog.tables(node)
+    await checkCapabilities(connector.connection(node))
+    expect(await catalog.tables(node)).toEqual(before)
   })
 
   it.each([
@@ -124,6 +133,7 @@ function clustersContract(
         tables: [],
       })
       expect(await catalog.cluster(node, 'catalog_none')).toBeUndefined()
+      expect(await identify(subject().connector.connection(node), 'catalog')).toBe(node)
     } finally {
       await execute(
         'ALTER CLUSTER catalog DROP catalog_a',
