@@ -16,11 +16,13 @@ export function textRows(names: readonly string[], rows: readonly (readonly Valu
   }
 }
 
+const SYNTAX_CHARACTERS = /[\\^$.*+?()[\]{}|/]/g
+
 /** LIKE of SHOW statements: `%` is any text, `_` any character; case does not count. */
 export function likeMatcher(like: string | null): (text: string) => boolean {
   if (like === null) return () => true
   const source = like.replaceAll(/[%_]|[^%_]+/g, (part) =>
-    part === '%' ? '.*' : part === '_' ? '.' : RegExp.escape(part),
+    part === '%' ? '.*' : part === '_' ? '.' : part.replaceAll(SYNTAX_CHARACTERS, String.raw`\$&`),
   )
   const pattern = new RegExp(`^${source}$`, 'isu')
   return (text) => pattern.test(text)

@@ -50,7 +50,7 @@ export function decodeReply(body: string): StatementResult {
     columns: list(answer['columns']).map(decodeColumn),
     rows: list(answer['data']).map(decodeRow),
     total: Number(answer['total']),
-    warning: String(answer['warning'] ?? ''),
+    warning: typeof answer['warning'] === 'string' ? answer['warning'] : '',
   }
 }
 
