@@ -30,7 +30,7 @@ export async function readTables(
 }
 
 /** One table of a node, or null when it has none of that name. */
-export async function readTable(
+async function readTable(
   connection: NodeConnection,
   table: string,
   options?: CallOptions,

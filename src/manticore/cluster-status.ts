@@ -2,7 +2,7 @@ import type { ClusterStatus } from '../domain/ports.ts'
 import type { NodeId } from '../domain/words.ts'
 
 /** A state transfer under way: tables being copied to or from this node. */
-export interface StateTransfer {
+interface StateTransfer {
   /** Percent of the whole transfer, 0 to 100. */
   readonly total: number
   /** What is being done now, e.g. `send files`. */

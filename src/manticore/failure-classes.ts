@@ -10,7 +10,7 @@ interface FailureClass {
  *
  * Patterns see the text with everything between quotes taken out, so the name of a table never decides.
  */
-export const FAILURE_CLASSES: readonly FailureClass[] = [
+const FAILURE_CLASSES: readonly FailureClass[] = [
   // Every parser error begins with the number of the parser that gave up.
   { pattern: /^P\d\d: /, code: 'syntax' },
   { pattern: /^(access|permission) denied/i, code: 'unauthorized' },

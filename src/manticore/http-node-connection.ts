@@ -11,31 +11,31 @@ import { authorizationHeader, type NodeAuth, parseNodeUrl, type Scheme } from '.
 import { statementError } from './statement-error.ts'
 
 /** Connections to one node. More than a few statements in flight only slow a daemon down. */
-export const DEFAULT_CONNECTIONS = 8
+const DEFAULT_CONNECTIONS = 8
 /** A read of the journal or catalog takes about a millisecond; a node that needs this long is as good as gone. */
-export const DEFAULT_READ_TIMEOUT_MS = 10_000
+const DEFAULT_READ_TIMEOUT_MS = 10_000
 /** Long enough for a JOIN with a small state transfer. Callers who expect a large one say so. */
-export const DEFAULT_EXECUTE_TIMEOUT_MS = 60_000
+const DEFAULT_EXECUTE_TIMEOUT_MS = 60_000
 /** A connection that takes longer than this to open goes to a host that is down or filtered. */
-export const DEFAULT_CONNECT_TIMEOUT_MS = 5_000
+const DEFAULT_CONNECT_TIMEOUT_MS = 5_000
 /**
  * Idle connections are closed by us after this long. The daemon closes idle ones too, and a statement
  * sent at that very moment has an unknown outcome: we must be first.
  */
-export const KEEP_ALIVE_MS = 2_000
+const KEEP_ALIVE_MS = 2_000
 /** Larger answers are refused: they would not fit into a string together with their decoded rows. */
-export const MAX_REPLY_BYTES = 256 * 1024 * 1024
+const MAX_REPLY_BYTES = 256 * 1024 * 1024
 /** Calls to one node that run or wait for a connection. Beyond it something is wrong, and memory grows. */
-export const MAX_CALLS = 10_000
+const MAX_CALLS = 10_000
 /** How long close() waits for statements under way before it breaks their connections. */
-export const CLOSE_GRACE_MS = 5_000
+const CLOSE_GRACE_MS = 5_000
 /** The longest delay of a timer; a larger one would fire at once. */
 const MAX_TIMER_MS = 2 ** 31 - 1
 
 const SQL_PATH = '/sql?mode=raw'
 
 /** As for `tls.connect`: PEM text or buffers. */
-export interface TlsSettings {
+interface TlsSettings {
   readonly ca?: ConnectionOptions['ca']
   readonly cert?: ConnectionOptions['cert']
   readonly key?: ConnectionOptions['key']
