@@ -8,12 +8,15 @@ export interface ShardMirror {
   readonly table: string
 }
 
-/** Where one shard of a `type='shard'` table lies. */
+/**
+ * Where one shard of a `type='shard'` table lies. `order` is the number after `_s` in the table's name, null when it has
+ * none.
+ */
 export type ShardTarget =
-  | { readonly kind: 'local'; readonly order: number; readonly table: string }
+  | { readonly kind: 'local'; readonly order: number | null; readonly table: string }
   | {
       readonly kind: 'remote'
-      readonly order: number
+      readonly order: number | null
       readonly table: string
       readonly mirrors: readonly ShardMirror[]
     }
@@ -34,11 +37,12 @@ export function parseShardTargets(table: string, options: readonly TableOption[]
   const targets = options
     .filter((option) => option.name === 'local' || option.name === 'agent')
     .map((option) =>
-      option.name === 'local' ? localTarget(option.value, refuse) : remoteTarget(option.value, refuse),
+      option.name === 'local' ? localTarget(option.value) : remoteTarget(option.value, refuse),
     )
   if (targets.length === 0) refuse('no valid local/remote tables in shard table')
   const byOrder = new Map<number, ShardTarget>()
   for (const target of targets) {
+    if (target.order === null) continue
     const other = byOrder.get(target.order)
     if (other !== undefined) {
       refuse(
@@ -47,7 +51,7 @@ export function parseShardTargets(table: string, options: readonly TableOption[]
     }
     byOrder.set(target.order, target)
   }
-  return [...byOrder.values()].sort((a, b) => a.order - b.order)
+  return targets.toSorted((a, b) => (a.order ?? Infinity) - (b.order ?? Infinity) || 0)
 }
 
 /** Checks what CREATE TABLE checks: targets are well formed, and local ones exist. Remote ones are not looked at. */
@@ -67,9 +71,9 @@ export function checkShardDefinition(
 
 type Refuse = (reason: string) => never
 
-function localTarget(value: string, refuse: Refuse): ShardTarget {
+function localTarget(value: string): ShardTarget {
   const table = value.trim().toLowerCase()
-  return { kind: 'local', order: suffixOrder(table, refuse), table }
+  return { kind: 'local', order: suffixOrder(table), table }
 }
 
 /** `host:port:table|host:port:table[option=value,…]` */
@@ -81,7 +85,7 @@ function remoteTarget(value: string, refuse: Refuse): ShardTarget {
   if (mirrors.some((mirror) => mirror.table !== table)) {
     refuse(`shard remote target '${value}' must name the same remote table on every mirror`)
   }
-  return { kind: 'remote', order: suffixOrder(table, refuse), table, mirrors }
+  return { kind: 'remote', order: suffixOrder(table), table, mirrors }
 }
 
 function parseMirror(text: string, refuse: Refuse): ShardMirror {
@@ -90,13 +94,10 @@ function parseMirror(text: string, refuse: Refuse): ShardMirror {
   return { node: `${host}:${port}`, table: table.toLowerCase() }
 }
 
-/** The number behind the last `_s`. */
-function suffixOrder(table: string, refuse: Refuse): number {
+/** The number behind the last `_s`; null without one, which the daemon lets pass. */
+function suffixOrder(table: string): number | null {
   const suffixStart = table.lastIndexOf('_s')
   const suffix = suffixStart < 0 ? '' : table.slice(suffixStart + 2)
   const order = Number(suffix)
-  if (suffix === '' || !Number.isSafeInteger(order) || order < 0) {
-    return refuse(`shard target '${table}' has no shard suffix`)
-  }
-  return order
+  return suffix !== '' && Number.isSafeInteger(order) && order >= 0 ? order : null
 }
