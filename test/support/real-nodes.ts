@@ -106,6 +106,7 @@ async function startNode(binary: string, root: string, number: number): Promise<
       `  query_log = ${join(folder, 'query.log')}`,
       `  pid_file = ${join(folder, 'searchd.pid')}`,
       '  buddy_path =',
+      '  telemetry = 0',
       // Without it a read over many shards now and then waits a second for a connection.
       '  listen_backlog = 256',
       '}',
