@@ -56,18 +56,19 @@ export class VirtualClock implements Clock {
 
   /** Lets time pass until `work` is done. Rejects when it waits for something that time does not bring. */
   async run<T>(work: Promise<T>): Promise<T> {
-    let isDone = false
+    const progress = { isDone: false }
     const done = work.finally(() => {
-      isDone = true
+      progress.isDone = true
     })
     done.catch(() => undefined)
-    for (let idleTurns = 0; !isDone; ) {
-      await nextTurn()
-      if (isDone) break
+    let idleTurns = 0
+    await nextTurn()
+    while (!progress.isDone) {
       const next = this.#next()
-      idleTurns = next === null ? idleTurns + 1 : 0
       if (next !== null) this.#wake(next)
-      else if (idleTurns > MAX_IDLE_TURNS) throw new Error('nobody sleeps, and the work is not done')
+      idleTurns = next === null ? idleTurns + 1 : 0
+      if (idleTurns > MAX_IDLE_TURNS) throw new Error('nobody sleeps, and the work is not done')
+      await nextTurn()
     }
     return await done
   }

@@ -46,7 +46,14 @@ export class NodeStatements {
         return this.#alterTable(process, statement, session)
       case 'show_status':
         return this.#showStatus(process, statement, session)
-      default:
+      case 'show_tables':
+      case 'show_create_table':
+      case 'show_other':
+      case 'describe':
+      case 'begin':
+      case 'commit':
+      case 'rollback':
+      case 'set_variable':
         return executeLocal(process.store, statement, session)
     }
   }
@@ -131,18 +138,17 @@ export class NodeStatements {
 }
 
 function isClusterStatement(statement: Statement): statement is ClusterStatement {
-  switch (statement.kind) {
-    case 'create_cluster':
-    case 'join_cluster':
-    case 'exit_cluster':
-    case 'delete_cluster':
-    case 'alter_cluster':
-    case 'set_cluster':
-      return true
-    default:
-      return false
-  }
+  return CLUSTER_STATEMENTS.has(statement.kind)
 }
+
+const CLUSTER_STATEMENTS: ReadonlySet<Statement['kind']> = new Set<ClusterStatement['kind']>([
+  'create_cluster',
+  'join_cluster',
+  'exit_cluster',
+  'delete_cluster',
+  'alter_cluster',
+  'set_cluster',
+])
 
 /** Reads need no cluster prefix and may have one. */
 function withoutCluster(select: Select): Select {

@@ -198,35 +198,17 @@ export class EmbeddedNode {
   }
 
   async #sufferBefore(process: NodeProcess, effect: FaultEffect): Promise<void> {
-    switch (effect.kind) {
-      case 'error_before':
-        throw new DaemonError(effect.message)
-      case 'lose_request':
-        throw new AnswerLost(this.id)
-      case 'crash_before':
-        this.#die()
-        throw new AnswerLost(this.id)
-      case 'delay':
-        if (effect.before) await process.pause(effect.ms)
-        break
-      default:
-    }
+    if (effect.kind === 'error_before') throw new DaemonError(effect.message)
+    if (effect.kind === 'crash_before') this.#die()
+    if (effect.kind === 'crash_before' || effect.kind === 'lose_request') throw new AnswerLost(this.id)
+    if (effect.kind === 'delay' && effect.before) await process.pause(effect.ms)
   }
 
   async #sufferAfter(process: NodeProcess, effect: FaultEffect): Promise<void> {
-    switch (effect.kind) {
-      case 'error_after':
-        throw new DaemonError(effect.message)
-      case 'lose_reply':
-        throw new AnswerLost(this.id)
-      case 'crash_after':
-        this.#die()
-        throw new AnswerLost(this.id)
-      case 'delay':
-        if (!effect.before) await process.pause(effect.ms)
-        break
-      default:
-    }
+    if (effect.kind === 'error_after') throw new DaemonError(effect.message)
+    if (effect.kind === 'crash_after') this.#die()
+    if (effect.kind === 'crash_after' || effect.kind === 'lose_reply') throw new AnswerLost(this.id)
+    if (effect.kind === 'delay' && !effect.before) await process.pause(effect.ms)
   }
 
   /** Crashes without waiting: the caller is a statement of the process that dies. */

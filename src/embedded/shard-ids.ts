@@ -12,37 +12,26 @@ export function idsOfRows(statement: InsertRows): readonly string[] {
  */
 export function idsNamedBy(where: Expression | null): ReadonlySet<string> | null {
   if (where === null) return null
-  switch (where.kind) {
-    case 'binary':
-      return idsNamedByBinary(where)
-    case 'in':
-      return !where.negated && isId(where.operand) ? new Set(where.values.map(String)) : null
-    default:
-      return null
-  }
+  if (where.kind === 'binary') return idsNamedByBinary(where)
+  if (where.kind !== 'in' || where.negated || !isId(where.operand)) return null
+  return new Set(where.values.map(String))
 }
 
 function idsNamedByBinary(where: Extract<Expression, { kind: 'binary' }>): ReadonlySet<string> | null {
-  const { left, right } = where
-  switch (where.operator) {
-    case '=':
-      if (isId(left) && right.kind === 'literal') return new Set([String(right.value)])
-      if (isId(right) && left.kind === 'literal') return new Set([String(left.value)])
-      return null
-    case 'and': {
-      const leftIds = idsNamedBy(left)
-      const rightIds = idsNamedBy(right)
-      if (leftIds === null || rightIds === null) return leftIds ?? rightIds
-      return new Set([...leftIds].filter((id) => rightIds.has(id)))
-    }
-    case 'or': {
-      const leftIds = idsNamedBy(left)
-      const rightIds = idsNamedBy(right)
-      return leftIds === null || rightIds === null ? null : new Set([...leftIds, ...rightIds])
-    }
-    default:
-      return null
+  const { left, right, operator } = where
+  if (operator === '=') {
+    if (isId(left) && right.kind === 'literal') return new Set([String(right.value)])
+    if (isId(right) && left.kind === 'literal') return new Set([String(left.value)])
+    return null
   }
+  if (operator !== 'and' && operator !== 'or') return null
+  const leftIds = idsNamedBy(left)
+  const rightIds = idsNamedBy(right)
+  if (leftIds !== null && rightIds !== null) {
+    const both = [...leftIds].filter((id) => rightIds.has(id))
+    return new Set(operator === 'and' ? both : [...leftIds, ...rightIds])
+  }
+  return operator === 'and' ? (leftIds ?? rightIds) : null
 }
 
 function isId(expression: Expression): boolean {

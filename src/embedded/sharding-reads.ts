@@ -83,16 +83,10 @@ const ID_COLUMN: Expression = { kind: 'column', column: 'id', path: [] }
 const AGGREGATES: ReadonlySet<string> = new Set(['count', 'sum', 'min', 'max', 'avg', 'group_concat'])
 
 function hasAggregate(expression: Expression): boolean {
-  switch (expression.kind) {
-    case 'call':
-      return AGGREGATES.has(expression.name) || expression.arguments.some(hasAggregate)
-    case 'binary':
-      return hasAggregate(expression.left) || hasAggregate(expression.right)
-    case 'not':
-      return hasAggregate(expression.operand)
-    default:
-      return false
+  if (expression.kind === 'call') {
+    return AGGREGATES.has(expression.name) || expression.arguments.some(hasAggregate)
   }
+  return expression.kind === 'binary' && (hasAggregate(expression.left) || hasAggregate(expression.right))
 }
 
 /** Runs `read` on one live copy of every shard. */
