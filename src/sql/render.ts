@@ -14,6 +14,7 @@ import type {
   TableOption,
   UpdateRows,
 } from '../domain/statement.ts'
+import { SqlSyntaxError } from './errors.ts'
 import { tokenize } from './lexer.ts'
 import { quoteString, renderLiteral, renderNumber } from './literals.ts'
 import {
@@ -268,9 +269,18 @@ function renderShowCreateTable(statement: ShowCreateTable): string {
 
 /** The text is free, so it has to prove that it is such a statement and nothing more. */
 function renderSetVariable({ text }: SetVariable): string {
-  const parsed = parseStatement(text)
-  if (parsed.kind !== 'set_variable' || parsed.text !== text) {
+  if (!isSetVariable(text)) {
     throw new InputError('statement', `${JSON.stringify(text)} does not set a session variable`)
   }
   return text
+}
+
+function isSetVariable(text: string): boolean {
+  try {
+    const parsed = parseStatement(text)
+    return parsed.kind === 'set_variable' && parsed.text === text
+  } catch (error) {
+    if (error instanceof SqlSyntaxError) return false
+    throw error
+  }
 }
