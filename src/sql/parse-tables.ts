@@ -7,7 +7,6 @@ import type {
   TableOption,
 } from '../domain/statement.ts'
 import type { TokenCursor } from './cursor.ts'
-import { quoteString } from './literals.ts'
 
 /** All spellings of the column types. */
 const COLUMN_TYPES: ReadonlyMap<string, ColumnType> = new Map<string, ColumnType>([
@@ -67,7 +66,10 @@ function readProperties(cursor: TokenCursor, type: ColumnType): string[] {
     } else if (kind === 'word' && COLUMN_SETTINGS.includes(value)) {
       cursor.next()
       cursor.expectMark('=')
-      properties.push(`${value}=${quoteString(cursor.expectString())}`)
+      // As it stands: the parser also takes escapes that the renderer refuses.
+      const setting = cursor.peek().text
+      cursor.expectString()
+      properties.push(`${value}=${setting}`)
     } else {
       return canonicalProperties(type, properties)
     }

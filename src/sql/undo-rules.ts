@@ -63,10 +63,7 @@ export function undoOf(statement: Statement, observed: ObservedObjects): Undo | 
   const effect = effectOf(statement)
   const judged = judgeFor(effect, statement, observed)
   if (typeof judged === 'function') return { statement, effect, judge: judged }
-  return problem(
-    'not_undoable',
-    `'${renderStatement(statement)}' cannot be undone: ${judged}; ${BEHIND_PIVOT}`,
-  )
+  return problem('not_undoable', `${shown(statement)} cannot be undone: ${judged}; ${BEHIND_PIVOT}`)
 }
 
 type Judge = Undo['judge']
