@@ -174,6 +174,8 @@ export function withVariables(select: Select): Select {
 function variableValue(expression: Expression): string | null {
   if (expression.kind === 'call' && expression.arguments.length === 0) {
     if (expression.name === 'database' || expression.name === 'schema') return DATABASE
+    // Nobody is checked, so nobody is known.
+    if (expression.name === 'user') return ''
     return expression.name === 'version' ? EMBEDDED_VERSION : null
   }
   if (expression.kind !== 'column' || !expression.column.startsWith('@@')) return null

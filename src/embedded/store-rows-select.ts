@@ -1,7 +1,6 @@
 import type { Select } from '../domain/statement.ts'
 import { Database, type SqlCell } from './sqlite/database.ts'
-import { searchesText } from './sqlite/expression.ts'
-import { runSelect } from './sqlite/select.ts'
+import { runSelect, selectSearchesText } from './sqlite/select.ts'
 import { cellsOfRow, rowId, TableRows } from './sqlite/table-rows.ts'
 import type { StatementResult, StoredRow, StoredTable } from './store.ts'
 
@@ -22,9 +21,10 @@ export function runSelectOverRows(
 ): StatementResult {
   const database = new Database(':memory:')
   try {
-    const gathered = new TableRows(database, table, TABLE_NUMBER, searchesText(select.where))
+    const gathered = new TableRows(database, table, TABLE_NUMBER, selectSearchesText(select))
     return database.transaction(() => {
       gathered.make()
+      gathered.makeIndex()
       gathered.write(numberedRows(table, rows), false)
       return runSelect(database, gathered.source(), select)
     })

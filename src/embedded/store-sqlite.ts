@@ -4,8 +4,10 @@ import { checkedId, convertId, convertLiteral, emptyCell } from './sqlite/cells.
 import { columnOf, ID_COLUMN, isTextField, schemaOrder, unsupported } from './sqlite/column-kinds.ts'
 import { Database, type SqlCell } from './sqlite/database.ts'
 import { compactInteger } from './sqlite/multi-value.ts'
-import { runSelect } from './sqlite/select.ts'
+import { searchesText } from './sqlite/expression.ts'
+import { runSelect, selectSearchesText } from './sqlite/select.ts'
 import {
+  type Assignment,
   cellsOfRow,
   columnDeclaration,
   emptySource,
@@ -71,7 +73,7 @@ export class SqliteTableStore implements TableStore {
     }
     this.transaction(() => {
       this.#dropRows(entry)
-      this.#catalog.change({ ...entry, hasRows: false })
+      this.#catalog.change({ ...entry, hasRows: false, hasIndex: false })
     })
   }
 
@@ -109,14 +111,14 @@ export class SqliteTableStore implements TableStore {
   update(statement: UpdateRows): number {
     const entry = this.#writable(statement.table.name, (name) => `unknown table '${name}' in update request`)
     const assignments = convertAssignments(entry.table, statement)
-    const rows = this.#existingRows(entry)
+    const rows = this.#searchableRows(entry, searchesText(statement.where))
     if (rows === null) return checkedZero(entry.table, statement.where)
-    return rows.update(assignments, rows.where(statement.where))
+    return this.transaction(() => rows.update(assignments, rows.where(statement.where)))
   }
 
   delete(statement: DeleteRows): number {
     const entry = this.#writable(statement.table.name, (name) => `unknown table '${name}' in delete request`)
-    const rows = this.#existingRows(entry)
+    const rows = this.#searchableRows(entry, searchesText(statement.where))
     if (rows === null) return checkedZero(entry.table, statement.where)
     return this.transaction(() => rows.delete(rows.where(statement.where)))
   }
@@ -127,16 +129,13 @@ export class SqliteTableStore implements TableStore {
       statement.from.name,
       (name) => `unknown local table(s) '${name}' in search request`,
     )
-    return runSelect(
-      this.#database,
-      this.#existingRows(entry)?.source() ?? emptySource(entry.table),
-      statement,
-    )
+    const rows = this.#searchableRows(entry, selectSearchesText(statement))
+    return runSelect(this.#database, rows?.source() ?? emptySource(entry.table), statement)
   }
 
   scan(name: string, where: Select['where']): Iterable<StoredRow> {
     const entry = this.#writable(name, (missing) => `table '${missing}' absent`)
-    const rows = this.#existingRows(entry)
+    const rows = this.#searchableRows(entry, searchesText(where))
     if (rows !== null) return rows.scan(rows.where(where))
     filterText(emptySource(entry.table), where)
     return []
@@ -200,13 +199,26 @@ export class SqliteTableStore implements TableStore {
   }
 
   #existingRows(entry: CatalogEntry): TableRows | null {
-    return entry.hasRows ? new TableRows(this.#database, entry.table, entry.number) : null
+    const { table, number, hasRows, hasIndex } = entry
+    return hasRows ? new TableRows(this.#database, table, number, hasIndex) : null
+  }
+
+  /** The rows, with a full-text index when one is needed and the table can have one. */
+  #searchableRows(entry: CatalogEntry, isSearched: boolean): TableRows | null {
+    if (!isSearched || !entry.hasRows || entry.hasIndex) return this.#existingRows(entry)
+    const rows = new TableRows(this.#database, entry.table, entry.number, true)
+    if (rows.indexName === null) return rows
+    return this.transaction(() => {
+      rows.makeIndex()
+      this.#catalog.change({ ...entry, hasIndex: true })
+      return rows
+    })
   }
 
   /** The rows of a table that is going to get one. */
   #rowsFor(name: string): TableRows {
     const entry = this.#writable(name, (missing) => `table '${missing}' absent`)
-    const rows = new TableRows(this.#database, entry.table, entry.number)
+    const rows = new TableRows(this.#database, entry.table, entry.number, entry.hasIndex)
     if (!entry.hasRows) {
       rows.make()
       this.#catalog.change({ ...entry, hasRows: true })
@@ -238,13 +250,10 @@ export class SqliteTableStore implements TableStore {
     this.transaction(() => {
       const before = this.#existingRows(entry)
       if (before !== null) {
-        const after = new TableRows(this.#database, table, entry.number)
         before.removeIndex()
         this.#database.exec(`ALTER TABLE ${before.rowsName} ${action}`)
-        after.makeIndex()
-        after.fillIndex()
       }
-      this.#catalog.change({ ...entry, table })
+      this.#catalog.change({ ...entry, table, hasIndex: false })
     })
   }
 }
@@ -320,10 +329,7 @@ function withIds(rows: ConvertedRows['rows'], existing: TableRows): ConvertedRow
   })
 }
 
-function convertAssignments(
-  table: StoredTable,
-  statement: UpdateRows,
-): readonly { readonly column: string; readonly cell: SqlCell }[] {
+function convertAssignments(table: StoredTable, statement: UpdateRows): readonly Assignment[] {
   return statement.assignments.map(({ column: name, value }) => {
     if (name === ID_COLUMN.name)
       throw new DaemonError(`table ${table.name}: 'id' attribute cannot be updated`)

@@ -8,8 +8,10 @@ export interface CatalogEntry {
   /** Its rows lie in `t_<number>`, its full-text index in `f_<number>`. */
   readonly number: number
   readonly table: StoredTable
-  /** Whether these exist: they are made with the first row, so that thousands of empty shards cost nothing. */
+  /** Whether `t_<number>` exists: made with the first row, so that thousands of empty shards cost nothing. */
   readonly hasRows: boolean
+  /** Whether `f_<number>` exists: made with the first search, because it is dear, and many tables see none. */
+  readonly hasIndex: boolean
 }
 
 /** The definitions of a node's tables: in memory for reading, in SQLite for keeps. */
@@ -23,7 +25,7 @@ export class Catalog {
     this.#database = database
     database.exec(
       'CREATE TABLE IF NOT EXISTS tables (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, ' +
-        'definition TEXT NOT NULL, has_rows INTEGER NOT NULL)',
+        'definition TEXT NOT NULL, has_rows INTEGER NOT NULL, has_index INTEGER NOT NULL)',
     )
     this.reload()
   }
@@ -31,13 +33,14 @@ export class Catalog {
   /** What is in SQLite counts; called after a transaction was undone. */
   reload(): void {
     this.#entries.clear()
-    for (const [number, name, definition, hasRows] of this.#database.rows(
-      'SELECT number, name, definition, has_rows FROM tables ORDER BY name',
+    for (const [number, name, definition, hasRows, hasIndex] of this.#database.rows(
+      'SELECT number, name, definition, has_rows, has_index FROM tables ORDER BY name',
     )) {
       const entry = {
         number: Number(number),
         table: parseDefinition(String(name), String(definition)),
         hasRows: hasRows === 1n,
+        hasIndex: hasIndex === 1n,
       }
       this.#entries.set(entry.table.name, entry)
       this.#nextNumber = Math.max(this.#nextNumber, entry.number + 1)
@@ -60,12 +63,11 @@ export class Catalog {
   }
 
   add(table: StoredTable): CatalogEntry {
-    const entry = { number: this.#nextNumber, table, hasRows: false }
-    this.#database.run('INSERT INTO tables (number, name, definition, has_rows) VALUES (?, ?, ?, 0)', [
-      entry.number,
-      table.name,
-      definitionText(table),
-    ])
+    const entry = { number: this.#nextNumber, table, hasRows: false, hasIndex: false }
+    this.#database.run(
+      'INSERT INTO tables (number, name, definition, has_rows, has_index) VALUES (?, ?, ?, 0, 0)',
+      [entry.number, table.name, definitionText(table)],
+    )
     this.#nextNumber += 1
     this.#revision += 1
     this.#entries.set(table.name, entry)
@@ -73,9 +75,10 @@ export class Catalog {
   }
 
   change(entry: CatalogEntry): void {
-    this.#database.run('UPDATE tables SET definition = ?, has_rows = ? WHERE number = ?', [
+    this.#database.run('UPDATE tables SET definition = ?, has_rows = ?, has_index = ? WHERE number = ?', [
       definitionText(entry.table),
       entry.hasRows ? 1 : 0,
+      entry.hasIndex ? 1 : 0,
       entry.number,
     ])
     this.#revision += 1

@@ -19,7 +19,7 @@ interface Token {
 }
 
 const TOKEN =
-  /\s*(?:"(?<phrase>[^"]*)"(?:~(?<distance>\d+)|(?<quorum>\/[\d.]+))?|(?<field>@@?(?:\*|!?\([^)]*\)|!?\w+)(?:\[\d+\])?)|(?<mark>[()|])|(?<not>(?<![\p{L}\p{N}_])[-!](?=\S))|(?<first>\^)?=?(?<infix>\*)?(?<word>(?:[\p{L}\p{N}\p{M}_]|\\[\s\S])+)(?<prefix>\*)?(?<last>\$)?|(?<other>[\s\S]))/uy
+  /\s*(?:"(?<phrase>[^"]*)"(?:~(?<distance>\d+)|(?<quorum>\/[\d.]+))?|(?<field>@@?(?:\*|!?\([^)]*\)|!?\w+)(?:\[\d+\])?)|(?<mark>[()|])|(?<not>(?<![\p{L}\p{N}_])[-!](?=\S))|(?<first>\^)?=?(?<infix>\*)?(?<word>[\p{L}\p{N}\p{M}_]+)(?<prefix>\*)?(?<last>\$)?|(?<other>\\[\s\S]|[\s\S]))/uy
 
 /** Words of the query language that FTS5 has nothing for. */
 const UNSUPPORTED_OPERATORS: ReadonlySet<string> = new Set([
@@ -70,15 +70,14 @@ function tokenOf(groups: Readonly<Record<string, string | undefined>>): Token | 
   if (groups['not'] !== undefined) return { ...plain, kind: 'not' }
   if (mark !== undefined) return { ...plain, kind: mark === '|' ? 'or' : mark === '(' ? 'open' : 'close' }
   if (word === undefined) return null
-  const text = word.replaceAll(/\\[\s\S]/g, ' ')
-  if (!HAS_WORD.test(text)) return null
+  if (!HAS_WORD.test(word)) return null
   if (groups['infix'] !== undefined) throw unsupported('a wildcard in front of a word')
   if (groups['last'] !== undefined) throw unsupported('the end-of-field operator of MATCH')
-  if (UNSUPPORTED_OPERATORS.has(text)) throw unsupported(`the operator ${text} of MATCH`)
+  if (UNSUPPORTED_OPERATORS.has(word)) throw unsupported(`the operator ${word} of MATCH`)
   return {
     ...plain,
     kind: 'word',
-    text,
+    text: word,
     prefix: groups['prefix'] !== undefined,
     first: groups['first'] !== undefined,
   }

@@ -146,8 +146,10 @@ function scalarText(token: Token): string | undefined {
   }
 }
 
+/** As C prints it with `%f`, so with the sign of a negative zero. */
 function floatText(value: number): string {
-  return Number.isFinite(value) ? value.toFixed(6) : '0.000000'
+  if (!Number.isFinite(value)) return '0.000000'
+  return Object.is(value, -0) ? '-0.000000' : value.toFixed(6)
 }
 
 /** Escapes that JSON does not know stand for the character itself; raw control characters are escaped. */

@@ -4,7 +4,7 @@ import type { StatementResult, StoredTable } from '../store.ts'
 import { COLUMN_KINDS, starColumns, unsupported } from './column-kinds.ts'
 import { columnLabel } from './column-label.ts'
 import { bindable, plainCell, type Database, type SqlCell } from './database.ts'
-import { compileExpression, type Place, type Scope } from './expression.ts'
+import { compileExpression, type Place, type Scope, searchesText } from './expression.ts'
 import { emptyOf, fragment, type Fragment } from './fragment.ts'
 
 /** Rows that a SELECT without LIMIT returns. */
@@ -167,4 +167,11 @@ function isPlainId(expression: Expression, scope: Scope): boolean {
   if (expression.kind !== 'column' || expression.column !== 'id' || expression.path.length > 0) return false
   const meant = scope.aliases.get('id')
   return meant === undefined || (meant.kind === 'column' && meant.column === 'id')
+}
+
+/** Whether it needs the full-text index. */
+export function selectSearchesText(select: Select): boolean {
+  const { items, where, groupBy, having, orderBy } = select
+  const listed = [...items, ...orderBy].map(({ expression }) => expression)
+  return [where, having, ...groupBy, ...listed].some(searchesText)
 }

@@ -15,6 +15,14 @@ const SQLITE_CONSTRAINT_PRIMARYKEY = 1_555
 /** How FTS5 splits text: letters, digits and `_` make words, case and accents do not count. */
 const TOKENIZER = `unicode61 remove_diacritics 2 tokenchars '_'`
 
+/** Members of a list that is bound as JSON. */
+const LISTED = '(SELECT value FROM json_each(?))'
+
+export interface Assignment {
+  readonly column: string
+  readonly cell: SqlCell
+}
+
 /** The rows of one table in SQLite: `t_<number>` and, with full-text columns, the index `f_<number>`. */
 export class TableRows {
   readonly table: StoredTable
@@ -23,11 +31,11 @@ export class TableRows {
   readonly #database: Database
   readonly #indexed: readonly ColumnDefinition[]
 
-  /** `searched`: whether to keep a full-text index at all. */
-  constructor(database: Database, table: StoredTable, number: number, searched = true) {
+  /** `hasIndex`: whether there is a full-text index to search and to keep up to date. */
+  constructor(database: Database, table: StoredTable, number: number, hasIndex: boolean) {
     this.#database = database
     this.table = table
-    this.#indexed = searched ? table.columns.filter(isIndexed) : []
+    this.#indexed = hasIndex ? table.columns.filter(isIndexed) : []
     this.rowsName = `t_${number}`
     this.indexName = this.#indexed.length === 0 ? null : `f_${number}`
   }
@@ -37,10 +45,9 @@ export class TableRows {
     this.#database.exec(
       `CREATE TABLE ${this.rowsName} ("id" INTEGER PRIMARY KEY, "o" INTEGER NOT NULL${columns.join('')})`,
     )
-    this.makeIndex()
   }
 
-  /** An empty index; it keeps words only, the text itself is in the rows. */
+  /** Indexes all rows that are there. The index keeps words only, the text itself is in the rows. */
   makeIndex(): void {
     if (this.indexName === null) return
     const columns = this.#indexed.map((column) => sqliteName(column.name)).join(', ')
@@ -48,12 +55,6 @@ export class TableRows {
       `CREATE VIRTUAL TABLE ${this.indexName} USING fts5(${columns}, content='', contentless_delete=1, ` +
         `tokenize="${TOKENIZER}")`,
     )
-  }
-
-  /** Indexes all rows that are there. */
-  fillIndex(): void {
-    if (this.indexName === null) return
-    const columns = this.#indexed.map((column) => sqliteName(column.name)).join(', ')
     this.#database.exec(
       `INSERT INTO ${this.indexName} (rowid, ${columns}) SELECT "id", ${columns} FROM ${this.rowsName}`,
     )
@@ -114,10 +115,21 @@ export class TableRows {
     return null
   }
 
-  update(
-    assignments: readonly { readonly column: string; readonly cell: SqlCell }[],
-    where: SqlText,
-  ): number {
+  update(assignments: readonly Assignment[], where: SqlText): number {
+    const isIndexed = assignments.some(({ column }) => this.#indexed.some(({ name }) => name === column))
+    if (!isIndexed || this.indexName === null) return this.#assign(assignments, where)
+    const ids = this.#matchingIds(where)
+    const changed = this.#assign(assignments, { sql: `"id" IN ${LISTED}`, parameters: [ids] })
+    const columns = this.#indexed.map((column) => sqliteName(column.name)).join(', ')
+    this.#database.run(
+      `INSERT OR REPLACE INTO ${this.indexName} (rowid, ${columns}) ` +
+        `SELECT "id", ${columns} FROM ${this.rowsName} WHERE "id" IN ${LISTED}`,
+      [ids],
+    )
+    return changed
+  }
+
+  #assign(assignments: readonly Assignment[], where: SqlText): number {
     const list = assignments.map(({ column }) => `${sqliteName(column)} = ?`).join(', ')
     return this.#database.run(`UPDATE ${this.rowsName} SET ${list} WHERE ${where.sql}`, [
       ...assignments.map(({ cell }) => cell),
@@ -126,13 +138,21 @@ export class TableRows {
   }
 
   delete(where: SqlText): number {
-    if (this.indexName !== null) {
-      this.#database.run(
-        `DELETE FROM ${this.indexName} WHERE rowid IN (SELECT "id" FROM ${this.rowsName} WHERE ${where.sql})`,
-        where.parameters,
-      )
+    const { rowsName, indexName } = this
+    if (indexName === null) {
+      return this.#database.run(`DELETE FROM ${rowsName} WHERE ${where.sql}`, where.parameters)
     }
-    return this.#database.run(`DELETE FROM ${this.rowsName} WHERE ${where.sql}`, where.parameters)
+    const ids = this.#matchingIds(where)
+    this.#database.run(`DELETE FROM ${indexName} WHERE rowid IN ${LISTED}`, [ids])
+    return this.#database.run(`DELETE FROM ${rowsName} WHERE "id" IN ${LISTED}`, [ids])
+  }
+
+  /**
+   * Ids as a JSON list. The condition may search the index, so it is answered before rows or index change.
+   */
+  #matchingIds(where: SqlText): string {
+    const ids = this.#database.rows(`SELECT "id" FROM ${this.rowsName} WHERE ${where.sql}`, where.parameters)
+    return `[${ids.map(([id]) => String(id)).join(',')}]`
   }
 
   /** Page by page, so that nothing keeps the table busy between two rows. */
