@@ -39,8 +39,6 @@ export type Effect =
     }
   | { readonly kind: 'rows_deleted'; readonly table: string; readonly ids: readonly RowId[] | null }
 
-export type EffectKind = Effect['kind']
-
 /** What `statement` changes on the node (and, for clusters and their tables, on the other members). */
 export function effectOf(statement: Statement): Effect {
   switch (statement.kind) {

@@ -12,7 +12,7 @@ export {
 } from './parse.ts'
 export { renderColumnList, renderStatement, renderTableOptions } from './render.ts'
 export { renderExpression, renderFilter } from './render-expressions.ts'
-export { effectOf, isShardedDefinition, type Effect, type EffectKind } from './effect.ts'
+export { effectOf, isShardedDefinition, type Effect } from './effect.ts'
 export { inverseOf, inverseOfScript } from './inverse.ts'
 export { NOTHING_OBSERVED, type ObservedCluster, type ObservedObjects } from './observed-objects.ts'
 export type { RowId } from './row-ids.ts'

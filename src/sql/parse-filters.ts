@@ -8,7 +8,7 @@ import { readScalar } from './parse-values.ts'
  * joined by AND, OR, NOT. No arithmetic, no columns on the right, no LIKE.
  */
 
-export function readFilter(cursor: TokenCursor): Expression {
+function readFilter(cursor: TokenCursor): Expression {
   return cursor.nested(() =>
     readLogical(cursor, 'or', () => readLogical(cursor, 'and', () => readCondition(cursor))),
   )

@@ -11,7 +11,7 @@ import {
   STATEMENTS,
   tableOptions,
   text,
-} from './statement-arbitraries.test-support.ts'
+} from '../../test/conformance/statement-arbitraries.ts'
 
 const RUNS = { numRuns: 300 }
 

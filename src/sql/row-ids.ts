@@ -4,7 +4,7 @@ import type { Expression, InsertRows } from '../domain/statement.ts'
 export type RowId = number | bigint
 
 /** Ids without repetition, ascending. */
-export function sortedIds(ids: readonly RowId[]): RowId[] {
+function sortedIds(ids: readonly RowId[]): RowId[] {
   return [...new Set(ids.map((id) => shortest(id)))].sort((a, b) => (a < b ? -1 : a > b ? 1 : 0))
 }
 

@@ -5,7 +5,7 @@ import { inverseOf, inverseOfScript } from './inverse.ts'
 import { NOTHING_OBSERVED, type ObservedObjects } from './observed-objects.ts'
 import { parseStatement } from './parse.ts'
 import { renderStatement } from './render.ts'
-import { anyStatement, STATEMENTS } from './statement-arbitraries.test-support.ts'
+import { anyStatement, STATEMENTS } from '../../test/conformance/statement-arbitraries.ts'
 import type { RollbackProblemCode } from './undo-rules.ts'
 import { assertRollback, suggestRollback, validateRollback } from './validate-rollback.ts'
 

@@ -10,10 +10,10 @@ import type {
   StatementKind,
   TableName,
   TableOption,
-} from '../domain/statement.ts'
-import { isReservedColumn, isReservedName } from './keywords.ts'
-import { quoteString } from './literals.ts'
-import { COLUMN_FLAGS, COLUMN_SETTINGS } from './parse-tables.ts'
+} from '../../src/domain/statement.ts'
+import { isReservedColumn, isReservedName } from '../../src/sql/keywords.ts'
+import { quoteString } from '../../src/sql/literals.ts'
+import { COLUMN_FLAGS, COLUMN_SETTINGS } from '../../src/sql/parse-tables.ts'
 
 /** Random statements of every kind, each one sayable in the language and in its canonical form. */
 
