@@ -15,7 +15,7 @@ import { unsupported } from './sqlite/column-kinds.ts'
 import { DEFAULT_LIMIT } from './sqlite/select.ts'
 import type { StatementResult, TableStore } from './store.ts'
 
-export { createNodeSession, type NodeDescription, NodeSession } from './local-session.ts'
+export { createNodeSession, NodeSession } from './local-session.ts'
 export { likeMatcher } from './local-results.ts'
 export { runSelectOverRows } from './store-rows-select.ts'
 

@@ -30,7 +30,7 @@ export interface MysqlClient {
  * Runs a statement of one connection. What it rejects with is sent as an error with its message;
  * `ConnectionDropped` ends the connection without an answer.
  */
-export type ExecuteStatement = (sql: string) => Promise<StatementResult>
+type ExecuteStatement = (sql: string) => Promise<StatementResult>
 
 export interface MysqlServerOptions extends ListenAddress {
   /** Called once for every connection. */
