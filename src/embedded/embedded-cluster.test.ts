@@ -129,6 +129,20 @@ describe('quorum', () => {
     expect(await status(cluster, 0, 'conf_id')).toBe(confId)
   })
 
+  it('a bootstrap goes on from the most advanced member in reach, not from the one it was sent to', async () => {
+    const cluster = await startCluster()
+    cluster.partition([[idOf(cluster, 0)]])
+    await query(cluster, 1, 'INSERT INTO c:a (id, v) VALUES (2, 2)')
+    await cluster.crash(idOf(cluster, 2))
+    await clock.advance(DETECTION_MS)
+    cluster.heal()
+    expect(await status(cluster, 0, 'status')).toBe('non-primary')
+    expect(await status(cluster, 1, 'status')).toBe('non-primary')
+    await query(cluster, 0, "SET CLUSTER c GLOBAL 'pc.bootstrap' = 1")
+    await synced(cluster)
+    expect(await value(cluster, 0, 'SELECT COUNT(*) FROM a')).toBe(2)
+  })
+
   it('members that were bootstrapped on both sides of a partition never become one', async () => {
     const cluster = await startCluster({ nodes: 2 })
     cluster.partition([[idOf(cluster, 0)]])

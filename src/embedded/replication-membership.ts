@@ -98,6 +98,8 @@ export class Membership {
     this.state = 'closed'
     this.view = NO_VIEW
     this.lastPrimary = null
+    // Half a state is none: nobody may build on it, and a full copy must replace it.
+    if (this.missing.size > 0) this.seqno = UNDEFINED_SEQNO
     this.missing.clear()
     this.transfer = null
   }
@@ -113,7 +115,7 @@ export class Membership {
     if (this.missing.size === 0) this.#saveSeqno(this.seqno)
   }
 
-  /** From here until {@link save} nobody can build on what this member holds. */
+  /** From here until {@link save} nobody can build on what this member holds on disk. */
   invalidate(): void {
     this.#saveSeqno(UNDEFINED_SEQNO)
   }

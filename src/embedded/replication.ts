@@ -80,7 +80,10 @@ export class Replication {
     this.network.changed()
   }
 
-  /** Makes the part that this member is in primary, whatever became of the others. */
+  /**
+   * Makes the part that this member is in primary, whatever became of the others. It goes on from the most advanced state
+   * in this part; members that are behind, maybe this one itself, come in with a state transfer.
+   */
   bootstrap(membership: Membership): void {
     this.settle()
     if (membership.state === 'closed') {
@@ -89,13 +92,25 @@ export class Replication {
       return
     }
     if (membership.view.primary) return
-    const peers = this.peers(membership).filter((peer) => this.#connected(peer, membership))
+    const peers = this.peers(membership).filter(
+      (peer) => peer.state === 'synced' && this.#connected(peer, membership),
+    )
+    const seqno = Math.max(...peers.map((peer) => peer.seqno))
+    const advanced = peers.filter((peer) => peer.seqno === seqno)
+    if (advanced.length === 0) {
+      throw new DaemonError(
+        `cluster '${membership.cluster}' is not ready, current state is ${membership.state}`,
+      )
+    }
+    const { view } = membership
+    const behind = this.peers(membership).filter((peer) => !advanced.includes(peer))
     this.#form(
-      peers,
-      membership.view,
-      peers.map((peer) => peer.node),
+      advanced,
+      view,
+      advanced.map((peer) => peer.node),
       true,
     )
+    for (const peer of behind) this.#form([peer], view, [peer.node], false)
     this.network.changed()
   }
 
