@@ -106,7 +106,7 @@ export class ClusterStatements {
     await process.pause(this.#replication.network.latency.leaveMs)
     const membership = requireMembership(process, cluster)
     this.#replication.settle()
-    const others = this.#replication.peers(membership).filter((peer) => peer !== membership)
+    const others = this.#reachablePeers(membership).filter((peer) => peer !== membership)
     this.#replication.leave(membership)
     membership.forget()
     for (const peer of others) {
