@@ -3,7 +3,7 @@ import type { NodeId } from '../domain/words.ts'
 import { DaemonError, type TableStore } from './store.ts'
 
 /** A copy of a shard on another node, or on this one under its own name. */
-export interface ShardMirror {
+interface ShardMirror {
   readonly node: NodeId
   readonly table: string
 }
