@@ -129,7 +129,7 @@ export class Lease implements Fence {
     const askedAt = this.#clock.now()
     const record: LeaseRecord = { ...this.#record, renewals: this.#record.renewals + 1 }
     const patience = this.#lost.signal
-    const expiry = this.#clock.sleep(this.#renewedAt + this.#record.ttl_ms - askedAt, patience)
+    const expiry = this.#clock.sleep(Math.max(0, this.#renewedAt + this.#record.ttl_ms - askedAt), patience)
     const renewal = this.#state.compareAndSet(LEASE_KEY, this.#version, record, patience)
     const won = await Promise.race([renewal, expiry.then(() => 'expired' as const)])
     if (won === true) {

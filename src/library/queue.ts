@@ -194,6 +194,7 @@ export class Queue {
     const { catalog } = this.#client.parts
     const [tables, clusters] = await Promise.all([catalog.tables(node), catalog.clusters(node)])
     assertRollback(query, rollbackQuery, {
+      node,
       tables: new Set(tables.keys()),
       clusters: new Map(clusters.map(({ name, nodesView }) => [name, nodesView])),
     })
