@@ -156,7 +156,8 @@ describe('a process that dies', () => {
       for (let n = 1; ; n++) {
         const dataDir = await mkdtemp(join(tmpdir(), 'mshard-crash-'))
         try {
-          if (!(await expectWholeAfterCrashOfAll(dataDir, scenario, n))) break
+          const died = await expectWholeAfterCrashOfAll(dataDir, scenario, n)
+          if (!died) break
         } finally {
           await rm(dataDir, { recursive: true, force: true })
         }
