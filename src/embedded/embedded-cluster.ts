@@ -214,7 +214,10 @@ export class EmbeddedCluster {
       const founder = founders.get(`${membership.cluster} ${membership.stateUuid}`)
       return founder !== undefined && membership.nodesSet.includes(founder.node)
     })
-    await this.until(() => returning.every((membership) => membership.writable || membership.lastError !== ''), new AbortController().signal)
+    await this.until(
+      () => returning.every((membership) => membership.writable || membership.lastError !== ''),
+      new AbortController().signal,
+    )
   }
 
   #memberships(): readonly Membership[] {
