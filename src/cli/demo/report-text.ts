@@ -194,7 +194,8 @@ export class TextReport implements DemoReport {
   #undone({ outcome, skipped, compared, ms }: Of<'undone'>): void {
     const { state, commands, rolledBack, leftovers } = outcome
     if (this.#undoShown) this.#line()
-    const counts = `${rolledBack} of ${commands} commands undone, ${plural(skipped, 'command')} never begun`
+    const others = `${commands - rolledBack - skipped} without effect, ${skipped} never begun`
+    const counts = `${rolledBack} of ${commands} commands undone, ${others}`
     if (state === 'rolled_back') this.#good('undone', counts, ms)
     else this.#bad('undone', `the operation ended as '${state}': ${counts}`)
     this.#proof(leftovers, compared, 'everything is as it was before')
