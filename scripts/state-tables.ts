@@ -6,11 +6,20 @@ import { OPERATION_TRANSITIONS } from '../src/domain/operation.ts'
 const FILE = 'docs/architecture.md'
 
 function markdown(transitions: Readonly<Record<string, Readonly<Record<string, string>>>>): string {
-  const rows = Object.entries(transitions).map(([state, events]) => {
+  const rows = Object.entries(transitions).map(([state, events]): [string, string] => {
     const steps = Object.entries(events).map(([event, to]) => `${event} → \`${to}\``)
-    return `| \`${state}\` | ${steps.length > 0 ? steps.join(', ') : 'none: it ends here'} |`
+    return [`\`${state}\``, steps.length > 0 ? steps.join(', ') : 'none: it ends here']
   })
-  return ['| state | event → next state |', '|---|---|', ...rows].join('\n')
+  return aligned([['state', 'event → next state'], ...rows])
+}
+
+/** A Markdown table as the formatter writes it: cells padded to the width of their column. */
+function aligned(rows: readonly (readonly [string, string])[]): string {
+  const widths = [0, 1].map((column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)))
+  const line = (cells: readonly string[]) =>
+    `| ${cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join(' | ')} |`
+  const rule = line(widths.map((width) => '-'.repeat(width)))
+  return [line(rows[0] ?? []), rule, ...rows.slice(1).map(line)].join('\n')
 }
 
 function fill(text: string, marker: string, table: string): string {
@@ -20,7 +29,10 @@ function fill(text: string, marker: string, table: string): string {
   return `${text.slice(0, from + start.length)}\n${table}\n${text.slice(to)}`
 }
 
-let text = readFileSync(FILE, 'utf8')
-text = fill(text, 'command-states', markdown(COMMAND_TRANSITIONS))
-text = fill(text, 'operation-states', markdown(OPERATION_TRANSITIONS))
-writeFileSync(FILE, text)
+/** The document with its state tables as the code has them now. */
+export function withStateTables(text: string): string {
+  const commands = fill(text, 'command-states', markdown(COMMAND_TRANSITIONS))
+  return fill(commands, 'operation-states', markdown(OPERATION_TRANSITIONS))
+}
+
+if (import.meta.main) writeFileSync(FILE, withStateTables(readFileSync(FILE, 'utf8')))
