@@ -109,7 +109,12 @@ export class Lease implements Fence {
     if (this.#lost.signal.aborted) return
     this.#lose('the lease was released')
     const record: LeaseRecord = { ...this.#record, released: true }
-    await this.#state.compareAndSet(LEASE_KEY, this.#version, record)
+    try {
+      await this.#state.compareAndSet(LEASE_KEY, this.#version, record)
+    } catch (error) {
+      // Nobody can be told; the next one waits until the lease runs out by itself.
+      if (!(error instanceof ShardingError)) throw error
+    }
   }
 
   async #renewUntilStopped(): Promise<void> {

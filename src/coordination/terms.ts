@@ -1,3 +1,4 @@
+import { ShardingError } from '../domain/errors.ts'
 import type { Fence } from '../domain/ports.ts'
 import type { EndedOperation, Engine } from '../engine/engine.ts'
 import type { Leadership, Lease } from './leadership.ts'
@@ -18,6 +19,7 @@ export class Terms {
   readonly #leadership: Leadership
   readonly #engineFor: (fence: Fence) => Engine
   #current: SharedTerm | undefined
+  #closed = false
 
   constructor(leadership: Leadership, engineFor: (fence: Fence) => Engine) {
     this.#leadership = leadership
@@ -28,9 +30,11 @@ export class Terms {
    * Runs `body` under the lease.
    *
    * @param patienceMs how long to wait for a lease that another process holds
-   * @throws ShardingError `leadership_taken`
+   * @throws ShardingError `leadership_taken`, or `closed` after {@link close}
    */
   async during<T>(body: (term: Term) => Promise<T>, patienceMs: number): Promise<T> {
+    if (this.#closed)
+      throw new ShardingError('closed', 'this client was closed; the journal keeps what is unfinished')
     const current = (this.#current ??= { opening: this.#open(patienceMs), users: 0 })
     current.users++
     try {
@@ -44,6 +48,7 @@ export class Terms {
 
   /** Stops acting at once and gives the lease back; what is unfinished stays in the journal. */
   async close(): Promise<void> {
+    this.#closed = true
     const current = this.#current
     this.#current = undefined
     if (current === undefined) return

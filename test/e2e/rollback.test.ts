@@ -3,8 +3,13 @@ import { OperationError } from '../../src/library/operation-error.ts'
 import { Table } from '../../src/library/table.ts'
 import { type Call, FaultyConnector, type Trouble } from '../support/faulty-connector.ts'
 import { fastClock, type Member, openMember } from '../support/member.ts'
-import { startNodes, type TestNodes } from '../support/nodes.ts'
+import { againstRealNodes, startNodes, type TestNodes } from '../support/nodes.ts'
 import { stateOf } from '../support/state-of.ts'
+
+/** Waits pass this many times faster; not on real daemons, whose statements take their own time. */
+const SPEED = againstRealNodes ? 1 : 10
+/** For a loop over all statements, in milliseconds: a JOIN on real daemons takes seconds. */
+const LOOP_TIMEOUT_MS = againstRealNodes ? 1_800_000 : 180_000
 
 const table = (member: Member, name: string) =>
   new Table(member.client, member.cluster, name, 'title text, n int')
@@ -21,7 +26,7 @@ function memberWithTrouble(
   let seen = 0
   let hit: Call | undefined
   const member = openMember(ids, {
-    clock: fastClock(20),
+    clock: fastClock(SPEED),
     wrap: (inner) =>
       new FaultyConnector(inner, (call) => {
         if (!counts(call.sql)) return undefined
@@ -49,26 +54,30 @@ describe('an operation in which a statement goes wrong', () => {
     await nodes.close()
   })
 
-  it('puts everything back when any statement of a create fails for good', async () => {
-    const before = await stateOf(observer, nodes.ids)
-    let n = 1
-    for (; ; n++) {
-      const { member, hit } = memberWithTrouble(nodes.ids, n, 'refused', (sql) => !isJournal(sql))
-      const failure = await failureOf(table(member, 'users').shard(member.queue, 3, 2))
-      await member.close()
-      const call = hit()
-      if (call === undefined) break
-      const what = `refused statement ${n}: ${call.node} ${call.sql}`
-      expect(failure, what).toBeInstanceOf(OperationError)
-      expect(failure?.message, what).toContain(call.node)
-      expect(failure?.message, what).toContain('rolled back')
-      expect(failure?.summary.state, what).toBe('rolled_back')
-      expect(await stateOf(observer, nodes.ids), what).toEqual(before)
-    }
-    // The plan had more than a handful of commands, and the last round went through.
-    expect(n).toBeGreaterThan(15)
-    await table(observer, 'users').drop(observer.queue)
-  }, 120_000)
+  it(
+    'puts everything back when any statement of a create fails for good',
+    async () => {
+      const before = await stateOf(observer, nodes.ids)
+      let n = 1
+      for (; ; n++) {
+        const { member, hit } = memberWithTrouble(nodes.ids, n, 'refused', (sql) => !isJournal(sql))
+        const failure = await failureOf(table(member, 'users').shard(member.queue, 3, 2))
+        await member.close()
+        const call = hit()
+        if (call === undefined) break
+        const what = `refused statement ${n}: ${call.node} ${call.sql}`
+        expect(failure, what).toBeInstanceOf(OperationError)
+        expect(failure?.message, what).toContain(call.node)
+        expect(failure?.message, what).toContain('rolled back')
+        expect(failure?.summary.state, what).toBe('rolled_back')
+        expect(await stateOf(observer, nodes.ids), what).toEqual(before)
+      }
+      // The plan had more than a handful of commands, and the last round went through.
+      expect(n).toBeGreaterThan(15)
+      await table(observer, 'users').drop(observer.queue)
+    },
+    LOOP_TIMEOUT_MS,
+  )
 
   it.each(['lost request', 'lost reply'] as const)(
     'succeeds when there is a %s with any statement of a create or drop, journal included',
@@ -90,7 +99,7 @@ describe('an operation in which a statement goes wrong', () => {
         if (hit() === undefined) break
       }
     },
-    180_000,
+    LOOP_TIMEOUT_MS,
   )
 
   it('puts a table back when its drop fails before the point of no return', async () => {
