@@ -252,6 +252,17 @@ export interface SetVariable {
   readonly text: string
 }
 
+/**
+ * Our own: never sent to a daemon. Compares the copies of tables on several nodes, row counts and digests, and
+ * succeeds when they hold the same rows.
+ */
+export interface VerifyTables {
+  readonly kind: 'verify_tables'
+  readonly tables: readonly string[]
+  /** Two or more nodes that hold a copy of each. */
+  readonly nodes: readonly string[]
+}
+
 export type Statement =
   | CreateTable
   | DropTable
@@ -274,5 +285,6 @@ export type Statement =
   | ShowOther
   | Transaction
   | SetVariable
+  | VerifyTables
 
 export type StatementKind = Statement['kind']

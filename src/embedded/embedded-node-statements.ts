@@ -54,6 +54,8 @@ export class NodeStatements {
       case 'commit':
       case 'rollback':
       case 'set_variable':
+      // Known to the language, but refused like everything that the daemon does not know.
+      case 'verify_tables':
         return executeLocal(process.store, statement, session)
     }
   }

@@ -86,7 +86,8 @@ function executeOther(
     case 'exit_cluster':
     case 'alter_cluster':
     case 'set_cluster':
-      throw unsupported(`the cluster statement ${statement.kind} on a node by itself`)
+    case 'verify_tables':
+      throw unsupported(`the statement ${statement.kind} on a node by itself`)
     default:
       return unreachable(statement)
   }

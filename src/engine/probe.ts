@@ -100,6 +100,7 @@ const PROBERS: { readonly [K in StatementKind]: Prober<Extract<Statement, { kind
   commit: repeatable,
   rollback: repeatable,
   set_variable: repeatable,
+  verify_tables: repeatable,
 }
 
 async function probeStatement<K extends StatementKind>(

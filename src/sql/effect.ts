@@ -87,6 +87,7 @@ export function effectOf(statement: Statement): Effect {
     case 'commit':
     case 'rollback':
     case 'set_variable':
+    case 'verify_tables':
       return { kind: 'none' }
     default:
       return unreachable(statement)

@@ -68,6 +68,7 @@ export function inverseOf(
     case 'commit':
     case 'rollback':
     case 'set_variable':
+    case 'verify_tables':
       return null
     default:
       return unreachable(statement)

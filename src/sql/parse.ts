@@ -1,4 +1,4 @@
-import type { ColumnDefinition, Statement, TableOption } from '../domain/statement.ts'
+import type { ColumnDefinition, Statement, TableOption, VerifyTables } from '../domain/statement.ts'
 import { TokenCursor, type Dialect } from './cursor.ts'
 import type { SqlSection } from './errors.ts'
 import {
@@ -98,6 +98,7 @@ const OPENINGS: ReadonlyMap<string, Opening> = new Map<string, Opening>([
   ['start', { section: 'P01', read: readStart }],
   ['commit', { section: 'P01', read: () => ({ kind: 'commit' }) }],
   ['rollback', { section: 'P01', read: () => ({ kind: 'rollback' }) }],
+  ['verify', { section: 'P01', read: readVerify }],
 ])
 
 /** One statement up to its `;` or the end of the text, which is not read. */
@@ -105,12 +106,25 @@ function readStatement(cursor: TokenCursor): Statement {
   cursor.section = 'P02'
   const first = cursor.peek()
   const opening = first.kind === 'word' ? OPENINGS.get(first.value) : undefined
-  if (opening === undefined) throw cursor.error(null)
+  if (opening === undefined || !isKnown(first.value, cursor.dialect)) throw cursor.error(null)
   cursor.next()
   cursor.section = opening.section
   const statement = opening.read(cursor, first.position)
   cursor.expectEnd()
   return statement
+}
+
+/** The daemon knows nothing of the statements that only we run. */
+function isKnown(word: string, dialect: Dialect): boolean {
+  return dialect === 'extended' || word !== 'verify'
+}
+
+/** Behind the word VERIFY. */
+function readVerify(cursor: TokenCursor): VerifyTables {
+  cursor.expectWord('tables')
+  const tables = cursor.list(() => cursor.localTable())
+  cursor.expectWord('on')
+  return { kind: 'verify_tables', tables, nodes: cursor.list(() => cursor.expectString()) }
 }
 
 function readCreate(cursor: TokenCursor): Statement {

@@ -84,6 +84,10 @@ export function renderStatement(statement: Statement): string {
       return statement.kind.toUpperCase()
     case 'set_variable':
       return renderSetVariable(statement)
+    case 'verify_tables': {
+      const tables = statement.tables.map(renderLocalTable).join(', ')
+      return `VERIFY TABLES ${tables} ON ${statement.nodes.map(quoteString).join(', ')}`
+    }
     default:
       return unreachable(statement)
   }

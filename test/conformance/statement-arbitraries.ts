@@ -340,6 +340,11 @@ export const STATEMENTS: { readonly [Kind in StatementKind]: fc.Arbitrary<Statem
       fc.tuple(word, text).map(([name, value]) => `SET @@session.${name} = ${quoteString(value)}`),
     )
     .map((setting) => ({ kind: 'set_variable' as const, text: setting })),
+  verify_tables: fc.record({
+    kind: fc.constant('verify_tables' as const),
+    tables: fc.array(localTable, { minLength: 1, maxLength: 3 }),
+    nodes: fc.array(text, { minLength: 1, maxLength: 3 }),
+  }),
 }
 
 export const anyStatement: fc.Arbitrary<Statement> = fc.oneof(...Object.values(STATEMENTS))
