@@ -1,0 +1,125 @@
+import { errorRule, NodeError, ShardingError } from '../domain/errors.ts'
+import type { Clock, NodeConnection } from '../domain/ports.ts'
+import type { Reply, Row } from '../domain/values.ts'
+import type { LoadLedger } from './load-ledger.ts'
+import { countRowsBetween, readRowsAfter } from './load-rows.ts'
+
+/** Rows of one page: the daemon holds no more matches unless told so. */
+const PAGE_ROWS = 1_000
+/** Ids that are named of each kind of difference, the lowest ones. */
+const MAX_NAMED_IDS = 1_000
+/** How often a read is sent in all, and the time before each further try, in milliseconds. */
+const MAX_TRIES = 5
+const RETRY_MS = 100
+
+/** In what a table differs from what its load wrote. Ids ascending, at most 1,000 of each kind. */
+export interface LoadDifferences {
+  /** Acknowledged, and not there. */
+  readonly missing: readonly number[]
+  /** There more than once. */
+  readonly doubled: readonly number[]
+  /** There, and never written or refused. */
+  readonly foreign: readonly number[]
+  /** There with values that were not written. */
+  readonly changed: readonly number[]
+}
+
+/** Answers in full, or rejects. */
+type ReadWhole = (sql: string) => Promise<Reply>
+
+/**
+ * Compares all rows of a table, as one node shows them, with what must be there and what may be.
+ *
+ * @throws NodeError when the node does not answer in full
+ */
+export async function compareRows(
+  table: string,
+  ledger: LoadLedger,
+  connection: NodeConnection,
+  clock: Clock,
+): Promise<LoadDifferences> {
+  const read: ReadWhole = async (sql) => await readWhole(connection, sql, clock)
+  const seen = new Uint8Array(ledger.begun)
+  const foreign: number[] = []
+  const changed: number[] = []
+  for await (const row of allRows(table, read)) {
+    const id = Number(row['id'])
+    if (!ledger.mayBeThere(id)) name(foreign, id)
+    else if (!ledger.mayHave(id, String(row['title']), Number(row['n']))) name(changed, id)
+    if (id - ledger.firstId in seen) seen[id - ledger.firstId] = 1
+  }
+  const missing: number[] = []
+  for (const [index, isSeen] of seen.entries()) {
+    const id = ledger.firstId + index
+    if (isSeen === 0 && ledger.mustBeThere(id)) name(missing, id)
+  }
+  return { missing, doubled: await findDoubled(table, ledger.firstId, seen, read), foreign, changed }
+}
+
+async function* allRows(table: string, read: ReadWhole): AsyncGenerator<Row> {
+  // Below every id there is; they are positive.
+  let lastId: number | bigint = 0
+  for (;;) {
+    const { rows } = await read(readRowsAfter(table, lastId, PAGE_ROWS))
+    yield* rows
+    const last = rows.at(-1)
+    if (last === undefined) return
+    const id = last['id']
+    if ((typeof id !== 'number' && typeof id !== 'bigint') || id <= lastId) {
+      throw new Error(`the rows behind id ${lastId} of '${table}' do not come in the order of their ids`)
+    }
+    lastId = id
+  }
+}
+
+/**
+ * The ids that are in more than one shard. A read of rows does not show them: of equal ids from several shards the
+ * daemon keeps one. A count does, so ranges that count more rows than were read are halved until one id is left.
+ */
+async function findDoubled(
+  table: string,
+  firstId: number,
+  seen: Uint8Array,
+  read: ReadWhole,
+): Promise<number[]> {
+  const seenBefore = new Uint32Array(seen.length + 1)
+  for (const [index, isSeen] of seen.entries()) seenBefore[index + 1] = (seenBefore[index] ?? 0) + isSeen
+  const doubled: number[] = []
+  const search = async (first: number, last: number): Promise<void> => {
+    if (first > last || doubled.length >= MAX_NAMED_IDS) return
+    const { rows } = await read(countRowsBetween(table, firstId + first, firstId + last))
+    const counted = Number(rows[0]?.['found'] ?? 0)
+    if (counted <= (seenBefore[last + 1] ?? 0) - (seenBefore[first] ?? 0)) return
+    if (first === last) {
+      // A row that has arrived only since is there once.
+      if (counted > 1) doubled.push(firstId + first)
+      return
+    }
+    const middle = Math.floor((first + last) / 2)
+    await search(first, middle)
+    await search(middle + 1, last)
+  }
+  await search(0, seen.length - 1)
+  return doubled
+}
+
+/** An id that comes twice in a row, from two shards, is named once. */
+function name(ids: number[], id: number): void {
+  if (ids.length < MAX_NAMED_IDS && ids.at(-1) !== id) ids.push(id)
+}
+
+/** An answer with a warning may be a part only, and what comes back soon is waited for. */
+async function readWhole(connection: NodeConnection, sql: string, clock: Clock): Promise<Reply> {
+  const { node } = connection
+  for (let tries = 1; ; tries++) {
+    try {
+      const reply = await connection.read(sql)
+      if (reply.warning === '') return reply
+      throw new NodeError('busy', { node, sql, message: `${node} answered only in part: ${reply.warning}` })
+    } catch (error) {
+      const mayWorkLater = error instanceof ShardingError && errorRule(error.code).retry !== 'never'
+      if (!mayWorkLater || tries >= MAX_TRIES) throw error
+      await clock.sleep(RETRY_MS * tries)
+    }
+  }
+}
