@@ -1,5 +1,5 @@
-/** Steps that a history keeps of the time it reaches back. */
-const MAX_STEPS = 500
+/** Steps that the time which a history reaches back is divided into. It keeps at most two counts of each. */
+const STEPS = 500
 
 interface Step {
   readonly at: number
@@ -7,8 +7,8 @@ interface Step {
 }
 
 /**
- * How much a count had grown to by some time that is at most `reachMs` ago. Of the steps in between it keeps some
- * only, so it may say less than was true, never more.
+ * How much a count had grown to by some time that is at most `reachMs` ago. It does not keep every count in
+ * between: it says what was true then or a five-hundredth of that reach before, and never more than was true.
  */
 export class CountHistory {
   readonly #reachMs: number
@@ -19,14 +19,14 @@ export class CountHistory {
 
   constructor(reachMs: number) {
     this.#reachMs = reachMs
-    this.#stepMs = reachMs / MAX_STEPS
+    this.#stepMs = reachMs / STEPS
   }
 
   /** One more, now. Time never goes backwards in here, whatever the clock says. */
   add(now: number): void {
     const at = Math.max(now, this.#latest.at)
     const lastKept = this.#steps.at(-1)
-    if (lastKept === undefined || this.#latest.at - lastKept.at > this.#stepMs) this.#keep(at)
+    if (lastKept === undefined || at - lastKept.at > this.#stepMs) this.#keep(at)
     this.#latest = { at, count: this.#latest.count + 1 }
   }
 
