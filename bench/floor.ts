@@ -43,11 +43,11 @@ export async function runByHand(plan: Plan, connector: NodeConnector, maxInFligh
   return performance.now() - startedAt
 }
 
-/** SQL text is rendered beforehand: it is no part of what the nodes cost. */
+/** SQL text is rendered beforehand: it is no part of what the nodes cost. Creates and drops have one statement a command. */
 function stepsOf(commands: readonly PlannedCommand[]): Step[] {
   const steps = new Map<string, Step>()
-  for (const { key, node, statement, dependsOn } of commands) {
-    const step = { node, sql: renderStatement(statement), dependents: [], waits: dependsOn.length }
+  for (const { key, node, statements, dependsOn } of commands) {
+    const step = { node, sql: statements.map(renderStatement).join(";"), dependents: [], waits: dependsOn.length }
     for (const dependency of dependsOn) steps.get(dependency)?.dependents.push(step)
     steps.set(key, step)
   }

@@ -86,6 +86,26 @@ function configuredMembers(status: ClusterStatus | undefined): readonly NodeId[]
   return status.nodesSet.length > 0 ? status.nodesSet : status.nodesView
 }
 
+/** Whether the cluster of all nodes is primary, and goes on, without this node. */
+export async function isGone(
+  catalog: NodeCatalog,
+  cluster: string | null,
+  nodes: readonly NodeId[],
+  node: NodeId,
+): Promise<boolean> {
+  if (cluster === null) return false
+  for (const other of nodes) {
+    if (other === node) continue
+    try {
+      const status = await catalog.cluster(other, cluster, CALL)
+      if (status !== undefined && isServing(status)) return !status.nodesView.includes(node)
+    } catch (error) {
+      if (!(error instanceof NodeError)) throw error
+    }
+  }
+  return false
+}
+
 /** All nodes of the cluster as its members list them, answering or not. */
 export async function clusterMembers(
   catalog: NodeCatalog,

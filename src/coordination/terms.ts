@@ -1,7 +1,10 @@
 import { ShardingError } from '../domain/errors.ts'
-import type { Fence } from '../domain/ports.ts'
+import type { Clock, Fence } from '../domain/ports.ts'
 import type { EndedOperation, Engine } from '../engine/engine.ts'
 import type { Leadership, Lease } from './leadership.ts'
+
+/** How often the journal is looked at for what others have asked, in milliseconds. */
+const WATCH_INTERVAL_MS = 500
 
 /** One term of leadership: an engine that may act, for as long as the lease lasts. */
 export interface Term {
@@ -17,12 +20,14 @@ export interface Term {
  */
 export class Terms {
   readonly #leadership: Leadership
+  readonly #clock: Clock
   readonly #engineFor: (fence: Fence) => Engine
   #current: SharedTerm | undefined
   #closed = false
 
-  constructor(leadership: Leadership, engineFor: (fence: Fence) => Engine) {
+  constructor(leadership: Leadership, clock: Clock, engineFor: (fence: Fence) => Engine) {
     this.#leadership = leadership
+    this.#clock = clock
     this.#engineFor = engineFor
   }
 
@@ -62,11 +67,25 @@ export class Terms {
       const engine = this.#engineFor(lease)
       const { resumed } = await engine.recover()
       this.#keepWhileRunning(resumed.map(({ ended }) => ended))
+      void this.#watch(engine, lease)
       lease.lost.addEventListener('abort', () => this.#forget(lease), { once: true })
       return { engine, fence: lease, resumed, lease }
     } catch (error) {
       await lease.release()
       throw error
+    }
+  }
+
+  /** Others ask through the journal; who leads looks there again and again. */
+  async #watch(engine: Engine, { lost }: Lease): Promise<void> {
+    while (!lost.aborted) {
+      try {
+        await this.#clock.sleep(WATCH_INTERVAL_MS, lost)
+        this.#keepWhileRunning((await engine.watchOnce()).map(({ ended }) => ended))
+      } catch (error) {
+        // The journal cannot be read just now, or the lease is lost, which ends the loop.
+        if (!lost.aborted && !(error instanceof ShardingError)) throw error
+      }
     }
   }
 

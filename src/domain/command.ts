@@ -70,8 +70,11 @@ export type Phase = 'before_pivot' | 'after_pivot'
  * - `applied`: it happened through us, so undo applies.
  * - `already there`: it was there before our first try; undo leaves it alone.
  * - `no effect`: the daemon refused it and nothing of it is there.
+ * - `node gone`: its node left the cluster of all nodes before the command, or its undo, could be done there.
+ *   What is left on that node is cleaned up when it returns.
  */
-export type CommandOutcome = '' | 'applied' | 'already there' | 'no effect'
+export const COMMAND_OUTCOMES = ['', 'applied', 'already there', 'no effect', 'node gone'] as const
+export type CommandOutcome = (typeof COMMAND_OUTCOMES)[number]
 
 /** What to do when the effect is there before the first try. */
 export type OnExisting =
@@ -103,6 +106,10 @@ export interface Command {
   readonly outcome: CommandOutcome
   readonly lastError: string
   readonly phase: Phase
+  /** The part of its operation that it belongs to, from 1; 0 when the operation has no parts. */
+  readonly savepoint: number
+  /** What it makes nodes copy from each other, in bytes, as far as it is known. */
+  readonly copyBytes: number
   readonly onExisting: OnExisting
   /** Whether the effect was there when the command was stored; settles what a crash left in doubt. */
   readonly existedBefore: boolean

@@ -86,6 +86,24 @@ export const ERROR_RULES = {
     exitCode: 69,
     next: 'Give the address of a Manticore HTTP or API listener, e.g. http://127.0.0.1:9312.',
   },
+  copies_differ: {
+    retry: 'never',
+    httpStatus: 409,
+    exitCode: 70,
+    next: 'The copies of a shard do not hold the same rows; compare them on their nodes before going on.',
+  },
+  copy_needed: {
+    retry: 'backoff',
+    httpStatus: 409,
+    exitCode: 75,
+    next: 'A copy is dropped only when enough others are known to be complete; bring their nodes back.',
+  },
+  plan_stale: {
+    retry: 'never',
+    httpStatus: 409,
+    exitCode: 65,
+    next: 'The cluster has changed since the plan was made; make a new one.',
+  },
   // Bad input.
   invalid_input: {
     retry: 'never',

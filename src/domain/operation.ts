@@ -39,6 +39,8 @@ export type OperationEvent =
   | 'revert'
   /** Everything that may have happened is undone. */
   | 'reverted'
+  /** Everything behind a savepoint is undone; what was finished before it stays. */
+  | 'keep'
   /** The last command before the pivot is done; there is no way back. */
   | 'pivot'
   /** Past the pivot, but what would be freed is kept for a while. */
@@ -47,6 +49,9 @@ export type OperationEvent =
   | 'release'
   /** Its last command is done. */
   | 'complete'
+
+/** Events that anybody may cause, also processes that do not lead; all others are the run's own. */
+export const REQUESTS: readonly OperationEvent[] = ['pause', 'resume', 'stop', 'revert', 'release']
 
 /** State × event → state. What is not listed is illegal. */
 export const OPERATION_TRANSITIONS: Record<
@@ -71,7 +76,7 @@ export const OPERATION_TRANSITIONS: Record<
   },
   paused: { resume: 'running', stop: 'stopping', revert: 'reverting' },
   stopping: { revert: 'reverting' },
-  reverting: { reverted: 'rolled_back' },
+  reverting: { reverted: 'rolled_back', keep: 'finishing' },
   rolled_back: {},
   finishing: { complete: 'succeeded' },
   held: { release: 'finishing', revert: 'reverting' },
@@ -93,7 +98,24 @@ export function isEnded(state: OperationState): boolean {
   return state === 'succeeded' || state === 'rolled_back'
 }
 
-export type OperationType = 'create' | 'drop' | 'rebalance' | 'replace' | 'drain' | 'revert' | 'custom'
+/** It waits for somebody, or for a time; no command of it starts. */
+export function isParked(state: OperationState): boolean {
+  return state === 'paused' || state === 'held'
+}
+
+export type OperationType =
+  | 'create'
+  | 'drop'
+  | 'rebalance'
+  | 'replace'
+  | 'drain'
+  | 'revert'
+  /** Sharded tables name the copies that serve. */
+  | 'reroute'
+  /** A node that was away drops what others have taken over. */
+  | 'clean'
+  /** Commands that a user added one by one. */
+  | 'custom'
 
 /** A row of `system.sharding_operation`: live registry and history. */
 export interface Operation {
@@ -118,6 +140,12 @@ export interface Operation {
   readonly endedAt: number
   /** Transient failures are retried until then; milliseconds since 1970-01-01 UTC. */
   readonly deadlineAt: number
+  /** When a command fails for good, the parts that are finished stay. */
+  readonly keepFinished: boolean
+  /** The savepoint up to which it stays when it is undone; 0: none of it does. */
+  readonly keepTo: number
+  /** Until when what it would free is kept, in milliseconds since 1970-01-01 UTC; 0: it is not kept. */
+  readonly holdUntil: number
   /** One line for people. */
   readonly summary: string
 }

@@ -75,6 +75,16 @@ export interface ClusterStatus {
   readonly tables: readonly string[]
 }
 
+/** How much a table holds. */
+export interface TableSize {
+  readonly rows: number
+  /**
+   * Bytes that a copy of it takes: its files, and an estimate for rows that the node still has in memory only,
+   * made from a few of them.
+   */
+  readonly bytes: number
+}
+
 /** What a node holds, looked at now. Rejects with {@link NodeError} when the node does not answer. */
 export interface NodeCatalog {
   /** Names and types (`rt`, `shard`, …) of all tables, `system.` ones included. */
@@ -84,6 +94,8 @@ export interface NodeCatalog {
   columns(node: NodeId, table: string, options?: CallOptions): Promise<readonly ColumnDefinition[]>
   /** The statement that makes the table, with the layout of a sharded one. Not for `system.` tables. */
   createStatement(node: NodeId, table: string, options?: CallOptions): Promise<string>
+  /** Only for tables with rows of their own: not for sharded ones. */
+  tableSize(node: NodeId, table: string, options?: CallOptions): Promise<TableSize>
   clusters(node: NodeId, options?: CallOptions): Promise<readonly ClusterStatus[]>
   cluster(node: NodeId, name: string, options?: CallOptions): Promise<ClusterStatus | undefined>
 }

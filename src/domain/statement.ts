@@ -198,7 +198,7 @@ export interface OrderBy {
 export interface Select {
   readonly kind: 'select'
   readonly items: readonly SelectItem[]
-  /** Null for `SELECT 1`. */
+  /** Null for `SELECT 1`. A name that ends in `.@status` means the chunks of that table, one row each. */
   readonly from: TableName | null
   readonly where: Expression | null
   readonly groupBy: readonly Expression[]
@@ -220,6 +220,12 @@ export interface ShowTables {
 
 export interface ShowStatus {
   readonly kind: 'show_status'
+  readonly like: string | null
+}
+
+/** `SHOW TABLE STATUS`: all tables of the node with their numbers of rows. */
+export interface ShowTableStatus {
+  readonly kind: 'show_table_status'
   readonly like: string | null
 }
 
@@ -280,6 +286,7 @@ export type Statement =
   | Select
   | ShowTables
   | ShowStatus
+  | ShowTableStatus
   | ShowCreateTable
   | DescribeTable
   | ShowOther

@@ -40,6 +40,15 @@ export function shardTableName(table: string, shard: number): string {
   return `system.${table}_s${shard}`
 }
 
+/** The table and the number of a shard, or undefined when it is not the name of one. */
+export function parseShardTableName(name: string): { table: string; shard: number } | undefined {
+  const mark = name.lastIndexOf('_s')
+  const digits = name.slice(mark + 2)
+  if (!name.startsWith('system.') || mark <= 'system.'.length || !/^(0|[1-9]\d*)$/.test(digits))
+    return undefined
+  return { table: name.slice('system.'.length, mark), shard: Number(digits) }
+}
+
 /** The table whose folder a replica set lives in. */
 export function markerTableName(replicaSet: string): string {
   return `system.${replicaSet}`

@@ -1,6 +1,10 @@
-import { messageOf, NodeError } from '../domain/errors.ts'
+import type { Command } from '../domain/command.ts'
+import { messageOf, NodeError, ShardingError } from '../domain/errors.ts'
+import type { OperationType } from '../domain/operation.ts'
 import type { Clock, NodeConnector } from '../domain/ports.ts'
-import type { StatementKind } from '../domain/statement.ts'
+import type { Statement, StatementKind } from '../domain/statement.ts'
+import type { NodeId } from '../domain/words.ts'
+import { renderStatement } from '../sql/index.ts'
 import type { LiveCommand } from './live-command.ts'
 import type { Presence, Probe } from './probe.ts'
 import { isOutcomeUnknown, isTransient } from './retry.ts'
@@ -9,6 +13,11 @@ import { isOutcomeUnknown, isTransient } from './retry.ts'
 const STATEMENT_TIMEOUT_MS = 30_000
 /** The same for statements that copy tables. When it is over, the node is asked how far it is. */
 const COPY_TIMEOUT_MS = 120_000
+/**
+ * The same for EXIT CLUSTER. It takes a second at most, but when members of several sets leave at once its answer
+ * may never come although the node has left; a look tells.
+ */
+const EXIT_TIMEOUT_MS = 5_000
 /** After so many looks at something that is still in progress, its undo is tried all the same. */
 const MAX_LOOKS_AT_PROGRESS = 20
 
@@ -29,6 +38,25 @@ export interface AttemptContext {
   readonly deadlineAt: number
   /** Ends statements in flight; what they did is unknown then. */
   readonly signal: AbortSignal
+  /** What is to be known before a statement may be sent; rejects when it may not. */
+  readonly guard: Guard
+  readonly operationType: OperationType
+  /** Whether the cluster of all nodes goes on without this node. */
+  readonly isGone: (node: NodeId) => Promise<boolean>
+}
+
+/** The command that a statement belongs to. */
+export interface GuardedCommand extends Pick<Command, 'node' | 'phase'> {
+  readonly operationType: OperationType
+}
+
+/** Statements that only we know are done by it, and those that must not be sent now are refused. */
+export interface Guard {
+  /**
+   * @returns whether the statement is done with that, and is not to be sent
+   * @throws ShardingError `copies_differ` or `copy_needed`
+   */
+  before(about: GuardedCommand, statement: Statement, signal: AbortSignal): Promise<boolean>
 }
 
 /**
@@ -39,7 +67,7 @@ export async function attemptForward(live: LiveCommand, context: AttemptContext)
   if (live.inDoubt) return await settleDoubt(live, context)
   const startedAt = context.clock.now()
   try {
-    await send(live, live.sql(), context)
+    await send(live, live.statements, context)
   } catch (error) {
     return await forwardFailed(live, error, context)
   }
@@ -51,17 +79,26 @@ export async function attemptForward(live: LiveCommand, context: AttemptContext)
   return { kind: 'settled' }
 }
 
-async function send(live: LiveCommand, texts: readonly string[], context: AttemptContext): Promise<void> {
-  const connection = context.connector.connection(live.command.node)
-  for (const [index, sql] of texts.entries()) {
-    const timeoutMs = COPYING.has(live.statements[index]?.kind ?? 'begin')
-      ? COPY_TIMEOUT_MS
-      : STATEMENT_TIMEOUT_MS
-    await connection.execute(sql, { timeoutMs, signal: context.signal })
+/** One request a statement. */
+async function send(
+  live: LiveCommand,
+  statements: readonly Statement[],
+  { connector, guard, signal, operationType }: AttemptContext,
+): Promise<void> {
+  const { node, phase } = live.command
+  const connection = connector.connection(node)
+  for (const statement of statements) {
+    if (await guard.before({ node, phase, operationType }, statement, signal)) continue
+    const timeoutMs = TIMEOUTS_MS.get(statement.kind) ?? STATEMENT_TIMEOUT_MS
+    await connection.execute(renderStatement(statement), { timeoutMs, signal })
   }
 }
 
-const COPYING: ReadonlySet<StatementKind> = new Set<StatementKind>(['join_cluster', 'alter_cluster'])
+const TIMEOUTS_MS: ReadonlyMap<StatementKind, number> = new Map<StatementKind, number>([
+  ['join_cluster', COPY_TIMEOUT_MS],
+  ['alter_cluster', COPY_TIMEOUT_MS],
+  ['exit_cluster', EXIT_TIMEOUT_MS],
+])
 
 async function forwardFailed(
   live: LiveCommand,
@@ -72,9 +109,27 @@ async function forwardFailed(
     live.doubt()
     return await settleDoubt(live, context, error)
   }
+  if (await isNodeGone(live, error, context)) return await withoutNode(live, error)
   if (isTransient(error)) return await tryLater(live, error, context)
   if (live.command.phase === 'after_pivot') return await failedBehindPivot(live, error, context)
   return await failedForGood(live, error, context)
+}
+
+/** Whether the node does not answer because the cluster goes on without it. */
+async function isNodeGone(live: LiveCommand, error: unknown, context: AttemptContext): Promise<boolean> {
+  return (
+    error instanceof NodeError &&
+    error.code === 'unreachable' &&
+    error.node === live.command.node &&
+    (await context.isGone(live.command.node))
+  )
+}
+
+/** Nobody knows whether it ever returns: what cannot be done without it fails, what only frees is left to later. */
+async function withoutNode(live: LiveCommand, error: unknown): Promise<AttemptResult> {
+  if (live.command.phase === 'before_pivot') return await giveUp(live, error, '')
+  await live.change('succeed', { outcome: 'node gone', lastError: messageOf(error) })
+  return { kind: 'settled' }
 }
 
 /** The daemon refused it. What it found in its way, or left behind half-done, decides about the undo. */
@@ -83,7 +138,7 @@ async function failedForGood(
   error: unknown,
   context: AttemptContext,
 ): Promise<AttemptResult> {
-  if (!(error instanceof NodeError)) throw error
+  if (!(error instanceof ShardingError)) throw error
   switch (await look(live, context)) {
     case undefined:
     case 'partial':
@@ -138,6 +193,9 @@ async function settleDoubt(
       live.doubtSettled()
       return await tryLater(live, error, context)
     case 'partial':
+      if (!live.replaces) return await waitForAnswer(live, error, context)
+      live.doubtSettled()
+      return await tryLater(live, error, context)
     case 'in_progress':
     case undefined:
       return await waitForAnswer(live, error, context)
@@ -150,14 +208,18 @@ async function waitForAnswer(
   error: unknown,
   context: AttemptContext,
 ): Promise<AttemptResult> {
-  if (live.command.phase === 'before_pivot' && isOver(context)) {
+  const gone = await context.isGone(live.command.node)
+  if (live.command.phase === 'before_pivot' && (gone || isOver(context))) {
     return await giveUp(live, error, '')
   }
-  return { kind: 'again' }
+  return gone ? await withoutNode(live, error) : { kind: 'again' }
 }
 
 async function tryLater(live: LiveCommand, error: unknown, context: AttemptContext): Promise<AttemptResult> {
-  if (live.command.phase === 'before_pivot' && isOver(context)) return await giveUp(live, error, 'no effect')
+  if (live.command.phase === 'before_pivot' && isOver(context)) {
+    // A table that was dropped to be made anew is a half-done effect.
+    return await giveUp(live, error, live.replaces ? '' : 'no effect')
+  }
   await live.change('retry', { lastError: messageOf(error) })
   return { kind: 'again' }
 }
@@ -195,9 +257,13 @@ export async function attemptUndo(
       await live.change('undone')
       return { kind: 'settled' }
     }
-    await send(live, live.rollbackSql(), context)
+    await send(live, live.rollbackStatements, context)
   } catch (error) {
     if (!(error instanceof NodeError)) throw error
+    if (await isNodeGone(live, error, context)) {
+      await live.change('undone', { outcome: 'node gone', lastError: messageOf(error) })
+      return { kind: 'settled' }
+    }
     // Refused because it is gone already, or done without an answer: a look tells.
     if (isTransient(error) || (await look(live, context)) !== 'absent') {
       await live.change('undo_retry', { lastError: messageOf(error) })

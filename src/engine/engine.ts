@@ -1,13 +1,22 @@
 import type { Command } from '../domain/command.ts'
 import { ShardingError } from '../domain/errors.ts'
-import { isEnded, OPERATION_STATES, type Operation } from '../domain/operation.ts'
+import {
+  isEnded,
+  isParked,
+  OPERATION_STATES,
+  type Operation,
+  operationTransition,
+} from '../domain/operation.ts'
 import type { Clock, Fence, NodeCatalog, NodeConnector, Random } from '../domain/ports.ts'
+import type { NodeId } from '../domain/words.ts'
+import type { Guard } from './attempt.ts'
 import type { ProgressListener } from './events.ts'
 import type { Journal } from './journal.ts'
 import { JournalWriter } from './journal-writer.ts'
 import { Lanes } from './lanes.ts'
 import { OperationRun, type RunContext } from './operation-run.ts'
 import { Probe } from './probe.ts'
+import type { Touched } from './touched.ts'
 
 export interface EngineParts {
   readonly journal: Journal
@@ -16,7 +25,12 @@ export interface EngineParts {
   readonly clock: Clock
   readonly random: Random
   readonly fence: Fence
+  readonly guard: Guard
+  /** Whether the cluster of all nodes goes on without this node. */
+  readonly isGone: (node: NodeId) => Promise<boolean>
   readonly onProgress: ProgressListener
+  /** Told, and waited for, when an operation has reached a state. */
+  readonly onState: (operation: Operation, touched: Touched) => Promise<void>
 }
 
 /** How an operation ended, with its commands as they are in the journal. */
@@ -36,16 +50,12 @@ export class Engine {
   readonly #live = new Map<string, LiveRun>()
 
   constructor(parts: EngineParts) {
+    const { catalog, ...rest } = parts
     this.#context = {
-      journal: parts.journal,
+      ...rest,
       writer: new JournalWriter(parts.journal, parts.fence),
-      connector: parts.connector,
-      probe: new Probe(parts.catalog, parts.connector),
+      probe: new Probe(catalog, parts.connector),
       lanes: new Lanes(),
-      clock: parts.clock,
-      random: parts.random,
-      fence: parts.fence,
-      onProgress: parts.onProgress,
     }
   }
 
@@ -77,33 +87,31 @@ export class Engine {
     const { journal, fence } = this.#context
     const purged = await journal.uncommittedGroups(fence.epoch)
     for (const group of purged) await journal.deleteCommands(group)
-    const open = await journal.operations(OPERATION_STATES.filter((state) => !isEnded(state)))
-    const resumed = []
-    for (const { group } of open) {
-      if (!this.#live.has(group)) resumed.push({ group, ended: this.resume(group) })
-    }
-    return { purged, resumed }
+    return { purged, resumed: await this.watchOnce() }
   }
 
   /**
-   * Undoes an operation: one that runs, or a group without a pivot that has succeeded. Resolves when all of it
-   * is undone.
+   * Looks at the journal for what others have asked of operations: tells those that run, and takes up those that
+   * nobody runs. One that is paused or held waits until somebody, or the time, releases it.
    *
-   * @throws ShardingError `operation_missing`, or `illegal_transition` past the pivot
+   * @returns one promise for each operation that was taken up
    */
-  async revert(group: string, reason: string): Promise<EndedOperation> {
-    const running = this.#live.get(group)
-    if (running !== undefined) {
-      await running.run.revert(reason)
-      return await running.ended
+  async watchOnce(): Promise<{ group: string; ended: Promise<EndedOperation> }[]> {
+    const { journal, clock } = this.#context
+    const resumed = []
+    for (const operation of await journal.operations(OPERATION_STATES.filter((state) => !isEnded(state)))) {
+      const { group, state, holdUntil } = operation
+      const live = this.#live.get(group)
+      if (live !== undefined) live.run.observe(operation)
+      else if (state === 'held' && holdUntil <= clock.now()) await this.#release(group)
+      else if (!isParked(state)) resumed.push({ group, ended: this.resume(group) })
     }
-    const { operation, commands } = await this.#adopt(group)
-    if (operation.state === 'rolled_back') return { operation, commands }
-    const run = new OperationRun(this.#context, operation, commands)
-    await run.revert(reason)
-    const ended = this.#runToEnd(run)
-    this.#live.set(group, { run, ended })
-    return await ended
+    return resumed
+  }
+
+  /** The next look takes it up. */
+  async #release(group: string): Promise<void> {
+    await this.#context.journal.requestState(group, 'held', operationTransition('held', 'release'), {})
   }
 
   /**
@@ -116,6 +124,11 @@ export class Engine {
     if (running !== undefined) return await running.ended
     const { operation, commands } = await this.#adopt(group)
     return await this.run(operation, commands)
+  }
+
+  /** Tables and replica sets that each running operation works on. */
+  touched(): Map<string, Touched> {
+    return new Map([...this.#live].map(([group, { run }]) => [group, run.touched]))
   }
 
   /**

@@ -2,6 +2,7 @@ import type { Command } from '../domain/command.ts'
 import type { Operation } from '../domain/operation.ts'
 import type { Plan, PlannedCommand } from '../domain/plan.ts'
 import type { IdSource } from '../domain/ports.ts'
+import type { Statement } from '../domain/statement.ts'
 import { renderStatement } from '../sql/index.ts'
 
 /** What an operation gets beyond its plan. */
@@ -13,6 +14,10 @@ export interface OperationStamp {
   readonly now: number
   /** How long transient failures are retried, in milliseconds. */
   readonly timeoutMs: number
+  /** When a command fails for good, the parts that are finished stay. */
+  readonly keepFinished?: boolean
+  /** How long what it would free is kept behind the pivot, in milliseconds. */
+  readonly holdMs?: number
 }
 
 /** The rows of an operation: exactly what its plan says, with ids instead of keys. */
@@ -29,8 +34,8 @@ export function operationFromPlan(
     (planned): Command => ({
       id: ids.get(planned.key) ?? 0,
       node: planned.node,
-      query: renderStatement(planned.statement),
-      rollbackQuery: planned.rollback === null ? '' : renderStatement(planned.rollback),
+      query: script(planned.statements),
+      rollbackQuery: script(planned.rollback),
       waitFor: idsOf(planned.dependsOn),
       rollbackWaitFor: idsOf(dependents.get(planned.key) ?? []),
       operationGroup: group,
@@ -42,6 +47,8 @@ export function operationFromPlan(
       outcome: '',
       lastError: '',
       phase: planned.phase,
+      savepoint: planned.savepoint,
+      copyBytes: planned.copyBytes,
       onExisting: planned.onExisting,
       // The plan was made from what was observed a moment ago: its objects were not there.
       existedBefore: false,
@@ -74,7 +81,14 @@ export function newOperation(
     endedAt: 0,
     deadlineAt: stamp.now + stamp.timeoutMs,
     summary: what.summary,
+    keepFinished: stamp.keepFinished ?? false,
+    keepTo: 0,
+    holdUntil: stamp.holdMs === undefined ? 0 : stamp.now + stamp.holdMs,
   }
+}
+
+function script(statements: readonly Statement[]): string {
+  return statements.map(renderStatement).join('; ')
 }
 
 function dependentsByKey(commands: readonly PlannedCommand[]): Map<string, string[]> {

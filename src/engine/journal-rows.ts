@@ -1,4 +1,5 @@
 import {
+  COMMAND_OUTCOMES,
   COMMAND_STATUSES,
   type Command,
   type CommandOutcome,
@@ -45,6 +46,8 @@ const COMMAND_CELLS: Cells<Command> = [
   ['on_existing', (command) => command.onExisting],
   ['existed_before', (command) => (command.existedBefore ? 1 : 0)],
   ['epoch', (command) => command.epoch],
+  ['savepoint', (command) => command.savepoint],
+  ['copy_bytes', (command) => command.copyBytes],
 ]
 
 const OPERATION_CELLS: Cells<Operation> = [
@@ -62,6 +65,9 @@ const OPERATION_CELLS: Cells<Operation> = [
   ['ended_at', (operation) => operation.endedAt],
   ['deadline_at', (operation) => operation.deadlineAt],
   ['summary', (operation) => operation.summary],
+  ['keep_finished', (operation) => (operation.keepFinished ? 1 : 0)],
+  ['keep_to', (operation) => operation.keepTo],
+  ['hold_until', (operation) => operation.holdUntil],
 ]
 
 export function clipError(text: string): string {
@@ -107,12 +113,14 @@ export function commandFromRow(row: Row): Command {
     createdAt: integer(row, 'created_at'),
     updatedAt: integer(row, 'updated_at'),
     duration: integer(row, 'duration'),
-    outcome: oneOf<CommandOutcome>(row, 'outcome', ['', 'applied', 'already there', 'no effect']),
+    outcome: oneOf<CommandOutcome>(row, 'outcome', COMMAND_OUTCOMES),
     lastError: text(row, 'last_error'),
     phase: oneOf<Phase>(row, 'phase', ['before_pivot', 'after_pivot']),
     onExisting: oneOf<OnExisting>(row, 'on_existing', ['accept', 'fail']),
     existedBefore: integer(row, 'existed_before') === 1,
     epoch: integer(row, 'epoch'),
+    savepoint: integer(row, 'savepoint'),
+    copyBytes: integer(row, 'copy_bytes'),
   }
 }
 
@@ -123,6 +131,8 @@ const OPERATION_TYPES: readonly OperationType[] = [
   'replace',
   'drain',
   'revert',
+  'reroute',
+  'clean',
   'custom',
 ]
 
@@ -142,6 +152,9 @@ export function operationFromRow(row: Row): Operation {
     endedAt: integer(row, 'ended_at'),
     deadlineAt: integer(row, 'deadline_at'),
     summary: text(row, 'summary'),
+    keepFinished: integer(row, 'keep_finished') === 1,
+    keepTo: integer(row, 'keep_to'),
+    holdUntil: integer(row, 'hold_until'),
   }
 }
 

@@ -22,6 +22,8 @@ const QUEUE_COLUMNS = columns({
   on_existing: 'string',
   existed_before: 'int',
   epoch: 'bigint',
+  savepoint: 'int',
+  copy_bytes: 'bigint',
 })
 
 const STATE_COLUMNS = columns({
@@ -53,6 +55,9 @@ const OPERATION_COLUMNS = columns({
   ended_at: 'bigint',
   deadline_at: 'bigint',
   summary: 'string',
+  keep_finished: 'int',
+  keep_to: 'int',
+  hold_until: 'bigint',
 })
 
 export const JOURNAL_TABLES: readonly CreateTable[] = [

@@ -192,13 +192,14 @@ export class Journal {
     group: string,
     from: OperationState,
     to: OperationState,
-    values: { readonly error?: string; readonly endedAt?: number },
+    values: { readonly error?: string; readonly endedAt?: number; readonly keepTo?: number },
     epoch: number,
     signal?: AbortSignal,
   ): Promise<boolean> {
     const assignments: Record<string, Literal> = { state: to, updated_at: this.#clock.now() }
     if (values.error !== undefined) assignments['error'] = clipError(values.error)
     if (values.endedAt !== undefined) assignments['ended_at'] = values.endedAt
+    if (values.keepTo !== undefined) assignments['keep_to'] = values.keepTo
     const where = all(equals('operation_group', group), equals('state', from), equals('epoch', epoch))
     const { total, certain } = await this.#connection.write(
       update(this.#table(OPERATION_TABLE), assignments, where),
@@ -210,6 +211,28 @@ export class Journal {
       throw lostTo(operation?.epoch ?? 0, epoch, `operation ${group}`)
     }
     return !certain && operation.state === to
+  }
+
+  /**
+   * Writes down what somebody asks of an operation, whoever leads. The one who leads takes note of it.
+   *
+   * @returns false when the state is not `from` any more; read it again then
+   */
+  async requestState(
+    group: string,
+    from: OperationState,
+    to: OperationState,
+    values: { readonly error?: string; readonly keepTo?: number },
+  ): Promise<boolean> {
+    const assignments: Record<string, Literal> = { state: to, updated_at: this.#clock.now() }
+    if (values.error !== undefined) assignments['error'] = clipError(values.error)
+    if (values.keepTo !== undefined) assignments['keep_to'] = values.keepTo
+    const where = all(equals('operation_group', group), equals('state', from))
+    const { total, certain } = await this.#connection.write(
+      update(this.#table(OPERATION_TABLE), assignments, where),
+    )
+    if (total === 1) return true
+    return !certain && (await this.operation(group))?.state === to
   }
 
   async #insert(statement: InsertRows, table: string, firstId: number): Promise<void> {

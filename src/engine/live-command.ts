@@ -1,7 +1,8 @@
 import { type Command, type CommandEvent, commandTransition } from '../domain/command.ts'
 import type { Statement, StatementKind } from '../domain/statement.ts'
-import { parseScript, renderStatement } from '../sql/index.ts'
+import { parseScript } from '../sql/index.ts'
 import type { JournalWriter } from './journal-writer.ts'
+import { isReplaced } from './probe.ts'
 
 /** What is known beyond the state when a command changes. */
 export interface CommandPatch {
@@ -25,7 +26,7 @@ export class LiveCommand {
     this.#command = command
     this.#writer = writer
     this.#onChange = onChange
-    this.statements = parseScript(command.query)
+    this.statements = parseScript(command.query, { dialect: 'extended' })
     this.rollbackStatements = command.rollbackQuery === '' ? [] : parseScript(command.rollbackQuery)
     this.#inDoubt = command.status === 'processing'
   }
@@ -54,13 +55,9 @@ export class LiveCommand {
     return !this.#command.existedBefore && (this.#inDoubt || this.#command.tries > 1)
   }
 
-  /** SQL texts of its statements, one request each. */
-  sql(): string[] {
-    return this.statements.map(renderStatement)
-  }
-
-  rollbackSql(): string[] {
-    return this.rollbackStatements.map(renderStatement)
+  /** It puts one definition of a table in the place of another, so it can be sent again at any time. */
+  get replaces(): boolean {
+    return this.statements.some((statement, index) => isReplaced(statement, this.statements[index + 1]))
   }
 
   /** Nodes work off such statements one at a time, and each may take seconds. */

@@ -5,10 +5,19 @@ import {
   isUndoSettled,
   type Phase,
 } from '../domain/command.ts'
-import { messageOf, ShardingError, unreachable } from '../domain/errors.ts'
-import { isEnded, type Operation, type OperationEvent, operationTransition } from '../domain/operation.ts'
+import { messageOf, unreachable } from '../domain/errors.ts'
+import {
+  isEnded,
+  OPERATION_TRANSITIONS,
+  type Operation,
+  type OperationEvent,
+  type OperationState,
+  operationTransition,
+  REQUESTS,
+} from '../domain/operation.ts'
 import type { Clock, Fence, NodeConnector, Random } from '../domain/ports.ts'
-import { type AttemptContext, attemptForward, attemptUndo } from './attempt.ts'
+import type { NodeId } from '../domain/words.ts'
+import { type AttemptContext, attemptForward, attemptUndo, type Guard } from './attempt.ts'
 import { DependencyGraph } from './dependency-graph.ts'
 import { drive, type DriveResult, type Stepper } from './drive.ts'
 import type { ProgressListener } from './events.ts'
@@ -17,6 +26,7 @@ import type { JournalWriter } from './journal-writer.ts'
 import type { Lanes } from './lanes.ts'
 import { LiveCommand } from './live-command.ts'
 import type { Probe } from './probe.ts'
+import { type Touched, touchedBy } from './touched.ts'
 import { backoffMs, MAX_UNDO_BACKOFF_MS } from './retry.ts'
 
 export interface RunContext {
@@ -28,7 +38,11 @@ export interface RunContext {
   readonly clock: Clock
   readonly random: Random
   readonly fence: Fence
+  readonly guard: Guard
+  readonly isGone: (node: NodeId) => Promise<boolean>
   readonly onProgress: ProgressListener
+  /** Told, and waited for, when an operation has reached a state. */
+  readonly onState: (operation: Operation, touched: Touched) => Promise<void>
 }
 
 /**
@@ -41,7 +55,12 @@ export class OperationRun {
   readonly #counts: Record<CommandStatus, number>
   /** Aborted to leave the forward direction. */
   #halt = new AbortController()
+  /** Aborted to end even what is in flight. */
+  readonly #inFlight = new AbortController()
+  /** Resolved when somebody has changed the state. */
+  #changed = Promise.withResolvers<void>()
   #operation: Operation
+  #touched: Touched | undefined
 
   constructor(context: RunContext, operation: Operation, commands: readonly Command[]) {
     this.#context = context
@@ -65,6 +84,12 @@ export class OperationRun {
     return this.#operation
   }
 
+  /** Tables and replica sets that it works on. */
+  get touched(): Touched {
+    this.#touched ??= touchedBy([...this.#commands.values()].flatMap(({ statements }) => statements))
+    return this.#touched
+  }
+
   get makesReplicaSets(): boolean {
     return this.#list(() => true).some(({ statements }) =>
       statements.some(({ kind }) => kind === 'create_cluster'),
@@ -75,21 +100,34 @@ export class OperationRun {
     return [...this.#commands.values()].map(({ command }) => command)
   }
 
-  /** Resolves with the operation when it has ended. Rejects when leadership was lost on the way. */
+  /**
+   * Resolves with the operation when it has ended, or is `held`: nothing needs a process then. Rejects when
+   * leadership was lost on the way.
+   */
   async run(): Promise<Operation> {
-    while (!isEnded(this.#operation.state)) await this.#step()
+    while (!isEnded(this.#operation.state) && this.#operation.state !== 'held') await this.#step()
     return this.#operation
   }
 
   /**
-   * Undo it now. What is in flight is waited for; nothing more is started.
-   *
-   * @throws ShardingError `illegal_transition` when it is past its pivot or has ended meanwhile
+   * Takes note of what somebody has asked for in the journal: a pause, an end, to go on. What is in flight is
+   * waited for, except when it is to be undone at once.
    */
-  async revert(reason: string): Promise<void> {
-    // The run itself may change the state at the same time; the journal lets one of us win.
-    while (this.#operation.state !== 'reverting') await this.#move('revert', { error: reason })
+  observe(found: Operation): void {
+    const { state } = this.#operation
+    if (found.state === state || !isRequest(state, found.state)) return
+    this.#operation = found
+    if (found.state === 'reverting') this.#inFlight.abort()
     this.#halt.abort()
+    this.#changed.resolve()
+  }
+
+  /** Savepoints of the operation that are reached: everything up to them is done. */
+  finishedSavepoint(): number {
+    const open = this.#list(({ phase, status }) => phase === 'before_pivot' && status !== 'processed')
+    const all = this.#list(() => true).map(({ command }) => command.savepoint)
+    const firstOpen = Math.min(...open.map(({ command }) => command.savepoint))
+    return Math.min(Math.max(0, ...all), Math.max(0, firstOpen - 1))
   }
 
   async #step(): Promise<void> {
@@ -110,11 +148,8 @@ export class OperationRun {
       case 'pause_requested':
         return await this.#move('paused')
       case 'paused':
+        return await this.#untilChanged()
       case 'held':
-        throw new ShardingError(
-          'operation_pending',
-          `operation ${this.#operation.group} is '${state}' and waits to be resumed`,
-        )
       case 'rolled_back':
       case 'succeeded':
         return
@@ -124,20 +159,23 @@ export class OperationRun {
   }
 
   async #runForward(phase: Phase): Promise<void> {
-    const failedBefore = this.#find(({ status }) => status === 'failed')
+    const failedBefore = this.#find((command) => command.status === 'failed' && command.phase === phase)
     const result: DriveResult =
       failedBefore === undefined
         ? await this.#driveForward(phase)
         : { kind: 'failed', id: failedBefore.command.id, error: new Error(failedBefore.command.lastError) }
+    this.#halt = new AbortController()
+    // Whoever has changed the state meanwhile decides how it goes on.
+    if (this.#operation.state !== (phase === 'before_pivot' ? 'running' : 'finishing')) return
     switch (result.kind) {
       case 'done':
         return await this.#move(this.#eventAfter(phase))
-      case 'failed':
-        return await this.#move('revert', { error: this.#failureText(result.id, result.error) })
+      case 'failed': {
+        const keepTo = this.#operation.keepFinished ? this.finishedSavepoint() : 0
+        return await this.#move('revert', { error: this.#failureText(result.id, result.error), keepTo })
+      }
       case 'halted':
-        // Whoever halted has changed the state, or leadership is lost.
         this.#context.fence.lost.throwIfAborted()
-        this.#halt = new AbortController()
         return
       default:
         return unreachable(result)
@@ -145,11 +183,26 @@ export class OperationRun {
   }
 
   #eventAfter(phase: Phase): OperationEvent {
-    return phase === 'before_pivot' && this.#operation.hasPivot ? 'pivot' : 'complete'
+    if (phase === 'after_pivot' || !this.#operation.hasPivot) return 'complete'
+    return this.#operation.holdUntil > this.#context.clock.now() ? 'hold' : 'pivot'
+  }
+
+  async #untilChanged(): Promise<void> {
+    const { lost } = this.#context.fence
+    lost.throwIfAborted()
+    const onLost = () => this.#changed.resolve()
+    lost.addEventListener('abort', onLost, { once: true })
+    await this.#changed.promise
+    lost.removeEventListener('abort', onLost)
+    this.#changed = Promise.withResolvers()
+    lost.throwIfAborted()
+    this.#halt = new AbortController()
   }
 
   async #driveForward(phase: Phase): Promise<DriveResult> {
-    const open = this.#list((command) => command.phase === phase && command.status !== 'processed')
+    const open = this.#list(
+      ({ phase: found, status }) => found === phase && status !== 'processed' && status !== 'skipped',
+    )
     const graph = new DependencyGraph(
       open.map(({ command }) => command.id),
       (id) => this.#live(id).command.waitFor,
@@ -160,7 +213,9 @@ export class OperationRun {
 
   #forwardStepper(): Stepper {
     const { clock, random } = this.#context
-    const attemptContext = this.#attemptContext()
+    const attemptContext = this.#attemptContext(
+      AbortSignal.any([this.#context.fence.lost, this.#inFlight.signal]),
+    )
     return {
       ...this.#places(),
       prepare: async (id) => {
@@ -172,16 +227,18 @@ export class OperationRun {
         const live = this.#live(id)
         // Leadership is lost: whoever leads now decides. Otherwise it is known that nothing was sent.
         if (this.#context.fence.lost.aborted || live.inDoubt) return
-        await live.change('fail', { outcome: 'no effect', lastError: 'not sent: the operation was stopped' })
+        await live.change('retry', { lastError: 'not sent: the operation was halted' })
       },
       backoff: async (attempt, stop) => await clock.sleep(backoffMs(attempt, random), stop),
     }
   }
 
   async #runUndo(): Promise<void> {
-    const neverBegun = this.#list(({ status }) => status === 'created')
+    const { keepTo } = this.#operation
+    const goes = ({ savepoint }: Command) => keepTo === 0 || savepoint > keepTo
+    const neverBegun = this.#list((command) => goes(command) && command.status === 'created')
     await Promise.all(neverBegun.map(async (live) => await live.change('skip')))
-    const open = this.#list((command) => !isUndoSettled(command))
+    const open = this.#list((command) => goes(command) && !isUndoSettled(command))
     const graph = new DependencyGraph(
       open.map(({ command }) => command.id),
       (id) => this.#live(id).command.rollbackWaitFor,
@@ -190,7 +247,7 @@ export class OperationRun {
     const result = await drive(graph, this.#undoStepper(), lanes, fence.lost)
     switch (result.kind) {
       case 'done':
-        return await this.#move('reverted')
+        return await this.#move(keepTo === 0 ? 'reverted' : 'keep')
       case 'halted':
         fence.lost.throwIfAborted()
         return
@@ -203,7 +260,7 @@ export class OperationRun {
 
   #undoStepper(): Stepper {
     const { clock, random } = this.#context
-    const attemptContext = this.#attemptContext()
+    const attemptContext = this.#attemptContext(this.#context.fence.lost)
     return {
       ...this.#places(),
       prepare: async (id) => await this.#live(id).change('undo'),
@@ -223,14 +280,15 @@ export class OperationRun {
     }
   }
 
-  #attemptContext(): AttemptContext {
-    const { connector, probe, clock, fence } = this.#context
-    return { connector, probe, clock, deadlineAt: this.#operation.deadlineAt, signal: fence.lost }
+  #attemptContext(signal: AbortSignal): AttemptContext {
+    const { connector, probe, clock, guard, isGone } = this.#context
+    const { deadlineAt, type: operationType } = this.#operation
+    return { connector, probe, clock, guard, isGone, deadlineAt, operationType, signal }
   }
 
   /** Writes the new state to the journal, then takes it on. */
-  async #move(event: OperationEvent, values: { error?: string } = {}): Promise<void> {
-    const { journal, fence, clock, onProgress } = this.#context
+  async #move(event: OperationEvent, values: { error?: string; keepTo?: number } = {}): Promise<void> {
+    const { journal, fence, clock, onProgress, onState } = this.#context
     const from = this.#operation
     const state = operationTransition(from.state, event)
     const endedAt = isEnded(state) ? clock.now() : 0
@@ -246,7 +304,9 @@ export class OperationRun {
       this.#operation = (await journal.operation(from.group)) ?? from
       return
     }
-    this.#operation = { ...from, state, endedAt, error: values.error ?? from.error }
+    const { error: why = from.error, keepTo = from.keepTo } = values
+    this.#operation = { ...from, state, endedAt, error: why, keepTo }
+    await onState(this.#operation, this.touched)
     const { group, type, table, error } = this.#operation
     onProgress({ kind: 'operation', group, type, table, state, commands: this.#commands.size, error })
   }
@@ -280,6 +340,11 @@ export class OperationRun {
   #find(keep: (command: Command) => boolean): LiveCommand | undefined {
     return this.#list(keep)[0]
   }
+}
+
+/** Whether somebody outside the run may have made `to` out of `from`. */
+function isRequest(from: OperationState, to: OperationState): boolean {
+  return REQUESTS.some((event) => OPERATION_TRANSITIONS[from][event] === to)
 }
 
 function countByStatus(commands: readonly Command[]): Record<CommandStatus, number> {

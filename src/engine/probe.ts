@@ -63,12 +63,30 @@ export class Probe {
   /** Several statements of one command: they take effect in order. */
   async lookAll(node: NodeId, statements: readonly Statement[], signal?: AbortSignal): Promise<Presence> {
     const found = new Set<Presence>()
-    for (const statement of statements) found.add(await this.look(node, statement, signal))
+    for (const [index, statement] of statements.entries()) {
+      if (isReplaced(statement, statements[index + 1])) continue
+      const presence = await this.look(node, statement, signal)
+      found.add(isReplaced(statements[index - 1], statement) ? ofReplacement(presence) : presence)
+    }
     const [first] = found
     if (found.size === 1 && first !== undefined) return first
     if (found.has('in_progress')) return 'in_progress'
     return found.has('different') ? 'different' : 'partial'
   }
+}
+
+/** DROP TABLE of what the next statement makes anew: what it drops is none of our concern. */
+export function isReplaced(statement: Statement | undefined, next: Statement | undefined): boolean {
+  return (
+    statement?.kind === 'drop_table' &&
+    next?.kind === 'create_table' &&
+    statement.table.name === next.table.name
+  )
+}
+
+/** Another definition is the one to be replaced; none at all means that it was dropped and not yet made anew. */
+function ofReplacement(presence: Presence): Presence {
+  return presence === 'different' ? 'absent' : presence === 'absent' ? 'partial' : presence
 }
 
 /** Sent again, these do the same again; there is nothing to look for. */
@@ -93,6 +111,7 @@ const PROBERS: { readonly [K in StatementKind]: Prober<Extract<Statement, { kind
   select: repeatable,
   show_tables: repeatable,
   show_status: repeatable,
+  show_table_status: repeatable,
   show_create_table: repeatable,
   describe: repeatable,
   show_other: repeatable,

@@ -12,7 +12,7 @@ export function equals(name: string, value: Scalar): Expression {
   return compare(name, '=', value)
 }
 
-export function compare(name: string, operator: '=' | '<' | '>' | '!=', value: Scalar): Expression {
+export function compare(name: string, operator: '=' | '<' | '<=' | '>' | '!=', value: Scalar): Expression {
   return { kind: 'binary', operator, left: column(name), right: { kind: 'literal', value } }
 }
 

@@ -1,25 +1,52 @@
-import { clusterMembers, observe } from '../coordination/observe.ts'
 import { Leadership } from '../coordination/leadership.ts'
+import { type NodeRecord, NodeRecords } from '../coordination/node-records.ts'
+import { clusterMembers, isGone, observe } from '../coordination/observe.ts'
+import { observeTopology } from '../coordination/observe-topology.ts'
 import { type Term, Terms } from '../coordination/terms.ts'
-import { ShardingError } from '../domain/errors.ts'
-import { isEnded, OPERATION_STATES, type Operation } from '../domain/operation.ts'
+import { InputError, ShardingError } from '../domain/errors.ts'
+import {
+  isEnded,
+  OPERATION_STATES,
+  type Operation,
+  type OperationEvent,
+  type OperationState,
+  type OperationType,
+  operationTransition,
+} from '../domain/operation.ts'
 import type { Plan } from '../domain/plan.ts'
 import type { Fence } from '../domain/ports.ts'
 import type { NodeId } from '../domain/words.ts'
 import { type EndedOperation, Engine } from '../engine/engine.ts'
+import { CopyGuard } from '../engine/copy-guard.ts'
 import { operationFromPlan } from '../engine/enqueue.ts'
 import { Journal } from '../engine/journal.ts'
 import { JournalConnection } from '../engine/journal-connection.ts'
 import { setUpJournal } from '../engine/journal-setup.ts'
 import { PlacementStore } from '../coordination/placement-store.ts'
+import { RebalanceKeys } from '../coordination/rebalance-keys.ts'
 import { StateStore } from '../engine/state-store.ts'
+import { statementsOf, type Touched, touchedBy } from '../engine/touched.ts'
 import type { ObservedState } from '../planning/observed.ts'
+import { planRebalance } from '../planning/plan-rebalance.ts'
+import { planClean, planReroute } from '../planning/plan-reroute.ts'
+import { planRevert } from '../planning/plan-revert.ts'
+import type { ObservedTopology } from '../planning/topology.ts'
 import type { Client } from './client.ts'
-import { type OperationSummary, summarize } from './operation-error.ts'
+import { type OperationSummary, succeededOrThrow, summarize } from './operation-error.ts'
 import { ProgressHub } from './progress.ts'
 
 /** How long transient failures of an operation are retried before it is undone, in milliseconds. */
 export const DEFAULT_OPERATION_TIMEOUT_MS = 300_000
+/** How often a call looks whether what it asked for is done, in milliseconds. */
+const REQUEST_POLL_MS = 50
+/** Operations that change the members of replica sets. */
+const MOVING_TYPES: ReadonlySet<OperationType> = new Set<OperationType>([
+  'rebalance',
+  'replace',
+  'drain',
+  'revert',
+  'clean',
+])
 /** How long a call waits for another process to give up leadership, in milliseconds. */
 const LEADERSHIP_PATIENCE_MS = 60_000
 
@@ -28,6 +55,17 @@ export interface OperationOptions {
   readonly timeoutMs?: number
   /** Ends the waiting, not the operation: the call rejects with `operation_pending`. */
   readonly signal?: AbortSignal
+  /** When a command fails for good, the moves that are finished stay; all is undone otherwise. */
+  readonly keepFinished?: boolean
+  /** How long what a drop frees is kept, so that it can be undone, in milliseconds. */
+  readonly holdMs?: number
+}
+
+/** What a plan is made from: what is observed now, and what unfinished operations work on. */
+export interface Planning {
+  readonly observed: ObservedState
+  /** Looks closer, for plans that move copies. */
+  readonly topology: () => Promise<ObservedTopology>
 }
 
 /** The cluster of all nodes, or one standalone node: its members, its journal, and who may act on it. */
@@ -36,6 +74,10 @@ export class Cluster {
   readonly name: string | null
   readonly progress = new ProgressHub()
   readonly journal: Journal
+  /** What operators say about nodes. */
+  readonly records: NodeRecords
+  /** Which operation moved a table's copies last. */
+  readonly rebalances: RebalanceKeys
   readonly #client: Client
   readonly #entries: readonly NodeId[]
   readonly #placements: PlacementStore
@@ -55,8 +97,11 @@ export class Cluster {
     const connection = new JournalConnection(connector, () => this.#nodes, clock, random)
     this.journal = new Journal(connection, name, clock)
     this.#placements = new PlacementStore(connection)
-    const leadership = new Leadership({ state: new StateStore(connection, name, clock), clock, owner })
-    this.#terms = new Terms(leadership, (fence) => this.#engine(fence))
+    const state = new StateStore(connection, name, clock)
+    this.records = new NodeRecords(state)
+    this.rebalances = new RebalanceKeys(state)
+    const leadership = new Leadership({ state, clock, owner })
+    this.#terms = new Terms(leadership, clock, (fence) => this.#engine(fence))
     client.onClose(async () => await this.#terms.close())
   }
 
@@ -77,6 +122,113 @@ export class Cluster {
       nodes: await this.nodes(),
       placements: await this.#placements.all(),
     })
+  }
+
+  /** The drop of a table that is on hold, if there is one. */
+  async heldDrop(table: string): Promise<Operation | undefined> {
+    await this.ready()
+    const held = await this.journal.operations(['held'])
+    return held.find((operation) => operation.table === table)
+  }
+
+  /**
+   * Empties nodes, so that they can be switched off. They take no copies any more until {@link setNode} says
+   * otherwise.
+   *
+   * @throws InputError when too few nodes would be left; nothing is changed then
+   */
+  async drain(nodes: readonly NodeId[], options: OperationOptions = {}): Promise<OperationSummary> {
+    await this.ready()
+    const { ids } = this.#client.parts
+    const goal = { type: 'drain', leaving: nodes } as const
+    const ended = await this.run(async ({ topology }) => planRebalance(await topology(), goal, ids), options)
+    for (const node of nodes) await this.records.set(node, { drained: true })
+    return succeededOrThrow(ended)
+  }
+
+  async planDrain(nodes: readonly NodeId[]): Promise<Plan> {
+    const { ids } = this.#client.parts
+    const goal = { type: 'drain', leaving: nodes } as const
+    return await this.plan(async ({ topology }) => planRebalance(await topology(), goal, ids))
+  }
+
+  /**
+   * Makes the copies of dead nodes anew elsewhere, back to the replication factor.
+   *
+   * @param by the node that takes all of them; left out: whichever has most room
+   */
+  async replace(
+    dead: readonly NodeId[],
+    by?: NodeId,
+    options: OperationOptions = {},
+  ): Promise<OperationSummary> {
+    return succeededOrThrow(
+      await this.run(async (planning) => await this.#planReplace(planning, dead, by), options),
+    )
+  }
+
+  async planReplace(dead: readonly NodeId[], by?: NodeId): Promise<Plan> {
+    return await this.plan(async (planning) => await this.#planReplace(planning, dead, by))
+  }
+
+  async #planReplace({ topology }: Planning, leaving: readonly NodeId[], target?: NodeId): Promise<Plan> {
+    const goal = { type: 'replace', leaving, ...(target === undefined ? {} : { target }) } as const
+    return planRebalance(await topology(), goal, this.#client.parts.ids)
+  }
+
+  /** Spreads the copies of all tables over the nodes with the fewest moves. */
+  async rebalance(options: OperationOptions = {}): Promise<OperationSummary> {
+    const { ids } = this.#client.parts
+    const goal = { type: 'rebalance', leaving: [] } as const
+    return succeededOrThrow(
+      await this.run(async ({ topology }) => planRebalance(await topology(), goal, ids), options),
+    )
+  }
+
+  /**
+   * Makes all sharded tables name exactly the copies that serve, and replica sets that lost their other member
+   * writable again. To be called when a node has died, and when it is back.
+   */
+  async reroute(options: OperationOptions = {}): Promise<OperationSummary> {
+    return succeededOrThrow(await this.run(async ({ topology }) => planReroute(await topology()), options))
+  }
+
+  /** Frees a node that was away from what others have taken over meanwhile. */
+  async clean(node: NodeId, options: OperationOptions = {}): Promise<OperationSummary> {
+    return succeededOrThrow(
+      await this.run(async ({ topology }) => planClean(await topology(), node), options),
+    )
+  }
+
+  /**
+   * Brings every copy that a finished operation has moved back to where it came from.
+   *
+   * @throws InputError when a copy has moved on meanwhile, or cannot go back
+   */
+  async revert(group: string, options: OperationOptions = {}): Promise<OperationSummary> {
+    await this.ready()
+    const operation = await this.#operation(group)
+    if (operation.state !== 'succeeded') {
+      throw new InputError(
+        'group',
+        `operation ${group} is '${operation.state}'; only what has succeeded can be reverted`,
+      )
+    }
+    const commands = await this.journal.commands(group)
+    const { ids } = this.#client.parts
+    return succeededOrThrow(
+      await this.run(async ({ topology }) => planRevert(await topology(), commands, ids), options),
+    )
+  }
+
+  /** What operators say about a node: its zone, weight and capacity, and whether it takes copies. */
+  async setNode(node: NodeId, change: Partial<NodeRecord>): Promise<NodeRecord> {
+    await this.ready()
+    const nodes = await this.nodes()
+    if (!nodes.includes(node)) {
+      throw new InputError('node', `'${node}' is no node of this cluster; its nodes are ${nodes.join(', ')}`)
+    }
+    return await this.records.set(node, change)
   }
 
   /** Operations in the journal that have not ended. */
@@ -108,15 +260,14 @@ export class Cluster {
    * lost on the way.
    */
   async run(
-    table: string,
-    makePlan: (observed: ObservedState) => Promise<Plan>,
+    makePlan: (planning: Planning) => Promise<Plan>,
     options: OperationOptions,
   ): Promise<EndedOperation> {
     let group: string | undefined
     const running = this.#again(async (term) => {
       if (group !== undefined) return await term.engine.resume(group)
       const started = await this.#oneAfterAnother(async () => {
-        const stored = await this.#store(term, table, makePlan, options)
+        const stored = await this.#store(term, makePlan, options)
         group = stored.operation.group
         // Started before the next plan is made, so that it is seen as running.
         return { ended: term.engine.run(stored.operation, stored.commands) }
@@ -137,21 +288,25 @@ export class Cluster {
     }
   }
 
+  /**
+   * Makes a plan without running it.
+   *
+   * @throws InputError for what cannot be done
+   */
+  async plan(makePlan: (planning: Planning) => Promise<Plan>): Promise<Plan> {
+    await this.ready()
+    return await makePlan(await this.#look(await this.#touchedInJournal()))
+  }
+
   async #store(
     { engine, fence }: Term,
-    table: string,
-    makePlan: (observed: ObservedState) => Promise<Plan>,
+    makePlan: (planning: Planning) => Promise<Plan>,
     options: OperationOptions,
   ) {
     await engine.replicaSetsSettled()
-    const other = engine.live().find((operation) => operation.table === table)
-    if (other !== undefined) {
-      throw new ShardingError(
-        'operation_busy',
-        `operation ${other.group} is '${other.state}' on table '${table}'; nothing was changed`,
-      )
-    }
-    const plan = await makePlan(await this.observe())
+    const busy = new Map([...(await this.#touchedInJournal(['held'])), ...engine.touched()])
+    const plan = await makePlan(await this.#look(busy))
+    checkNotBusy(plan, busy)
     const { ids, clock, owner } = this.#client.parts
     const stored = operationFromPlan(plan, {
       ids,
@@ -159,9 +314,85 @@ export class Cluster {
       requestedBy: owner,
       now: clock.now(),
       timeoutMs: options.timeoutMs ?? DEFAULT_OPERATION_TIMEOUT_MS,
+      ...(options.keepFinished === undefined ? {} : { keepFinished: options.keepFinished }),
+      ...(options.holdMs === undefined ? {} : { holdMs: options.holdMs }),
     })
     await this.journal.store(stored.operation, stored.commands)
     return stored
+  }
+
+  async #look(busy: ReadonlyMap<string, Touched>): Promise<Planning> {
+    const busySets = new Map<string, string>()
+    for (const [group, { sets }] of busy) for (const set of sets) busySets.set(set, group)
+    const observed = await this.observe()
+    const records = await this.records.all(observed.nodes)
+    const { catalog } = this.#client.parts
+    return {
+      observed: { ...observed, traits: records, busySets },
+      topology: async () => await observeTopology({ catalog, observed, records, busySets }),
+    }
+  }
+
+  /** What operations that have not ended work on, by their group. */
+  async #touchedInJournal(states?: readonly OperationState[]): Promise<Map<string, Touched>> {
+    const open = await this.journal.operations(states ?? OPERATION_STATES.filter((state) => !isEnded(state)))
+    const touched = new Map<string, Touched>()
+    for (const { group } of open) {
+      touched.set(group, touchedBy(statementsOf(await this.journal.commands(group))))
+    }
+    return touched
+  }
+
+  /**
+   * Asks for something of an operation, whoever runs it, and resolves with the operation when it is done.
+   *
+   * @param reached whether the operation is where it should be
+   * @throws ShardingError `operation_missing`, or `illegal_transition` for what its state does not allow
+   */
+  async request(
+    group: string,
+    event: OperationEvent,
+    reached: (operation: Operation) => boolean,
+    values: { readonly error?: string; readonly keepTo?: number } = {},
+  ): Promise<Operation> {
+    await this.ready()
+    for (;;) {
+      const { state } = await this.#operation(group)
+      if (await this.journal.requestState(group, state, operationTransition(state, event), values)) break
+    }
+    const until = this.#untilOperation(group, reached)
+    // If nobody leads, it is up to us; if another process does, it takes note by itself.
+    void this.during(async ({ engine }) => {
+      await engine.watchOnce()
+      await until
+    }).catch(() => undefined)
+    return await until
+  }
+
+  /** Undoes an operation as far as asked, unless that was done already. */
+  async rollBack(
+    { group, state }: Operation,
+    values: { readonly error: string; readonly keepTo?: number },
+  ): Promise<Operation> {
+    const ended = ({ state: reached }: Operation) =>
+      reached === 'rolled_back' || ((values.keepTo ?? 0) > 0 && reached === 'succeeded')
+    if (state === 'rolled_back') return await this.#operation(group)
+    if (state === 'reverting') return await this.#untilOperation(group, ended)
+    return await this.request(group, 'revert', ended, values)
+  }
+
+  async #untilOperation(group: string, reached: (operation: Operation) => boolean): Promise<Operation> {
+    for (;;) {
+      const operation = await this.#operation(group)
+      if (reached(operation)) return operation
+      await this.#client.parts.clock.sleep(REQUEST_POLL_MS)
+    }
+  }
+
+  async #operation(group: string): Promise<Operation> {
+    const operation = await this.journal.operation(group)
+    if (operation !== undefined) return operation
+    throw new ShardingError('operation_missing', `there is no operation '${group}' in the journal`)
   }
 
   async #oneAfterAnother<T>(body: () => Promise<T>): Promise<T> {
@@ -179,7 +410,16 @@ export class Cluster {
       clock,
       random,
       fence,
+      guard: new CopyGuard({
+        connector,
+        catalog,
+        clock,
+        placements: async () => await this.#placements.all(),
+      }),
+      isGone: async (node) => await isGone(catalog, this.name, this.#nodes, node),
       onProgress: (event) => this.progress.emit(event),
+      onState: async (operation, { tables }) =>
+        await this.rebalances.record(operation, new Set([...tables, operation.table])),
     })
   }
 
@@ -202,6 +442,22 @@ export class Cluster {
       throw new ShardingError('cluster_unhealthy', `no node of cluster '${this.name ?? ''}' can be asked`)
     }
     await setUpJournal({ connector, catalog, cluster: this.name, node })
+  }
+}
+
+/** Two operations on one table, or on one replica set, would undo each other's work. */
+function checkNotBusy(plan: Plan, busy: ReadonlyMap<string, Touched>): void {
+  const mine = touchedBy(plan.commands.flatMap(({ statements }) => statements))
+  for (const [group, { tables, sets }] of busy) {
+    const shared = [...mine.tables].find((table) => tables.has(table))
+    // Tables of one replica set can be made and dropped side by side; only moves change the set itself.
+    const moved = MOVING_TYPES.has(plan.type) ? [...mine.sets].find((set) => sets.has(set)) : undefined
+    const what = shared === undefined ? moved : `table '${shared}'`
+    if (what === undefined) continue
+    throw new ShardingError(
+      'operation_busy',
+      `operation ${group} has not ended and works on ${what}; nothing was changed`,
+    )
   }
 }
 

@@ -65,7 +65,7 @@ export function summarize({ operation, commands }: EndedOperation): OperationSum
 /** @throws OperationError when the operation did not succeed */
 export function succeededOrThrow(ended: EndedOperation): OperationSummary {
   const summary = summarize(ended)
-  if (summary.state === 'succeeded') return summary
+  if (summary.state === 'succeeded' || summary.state === 'held') return summary
   throw new OperationError(summary, failedCommand(ended.commands))
 }
 

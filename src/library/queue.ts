@@ -127,17 +127,18 @@ export class Queue {
    * @throws ShardingError `operation_missing`, or `illegal_transition` when it cannot be undone any more
    */
   async rollbackOperationGroup(group: string): Promise<OperationSummary> {
-    return await this.#cluster.during(async ({ engine }) => {
-      const operation = await this.#cluster.journal.operation(group)
-      if (operation === undefined) throw noSuchGroup(group)
-      if (operation.state === 'succeeded' && operation.type !== 'custom') {
-        throw new ShardingError(
-          'illegal_transition',
-          `operation ${group} has succeeded, and other tables may use its replica sets now; drop table '${operation.table}' instead`,
-        )
-      }
-      return summarize(await engine.revert(group, 'rolled back on request'))
-    })
+    await this.#cluster.ready()
+    const { journal } = this.#cluster
+    const operation = await journal.operation(group)
+    if (operation === undefined) throw noSuchGroup(group)
+    if (operation.state === 'succeeded' && operation.type !== 'custom') {
+      throw new ShardingError(
+        'illegal_transition',
+        `operation ${group} has succeeded, and other tables may use its replica sets now; drop table '${operation.table}' instead`,
+      )
+    }
+    const ended = await this.#cluster.rollBack(operation, { error: 'rolled back on request' })
+    return summarize({ operation: ended, commands: await journal.commands(group) })
   }
 
   /** Calls the listener with everything that happens on this cluster through this process. */
@@ -229,6 +230,8 @@ export class Queue {
         outcome: '',
         lastError: '',
         phase: 'before_pivot',
+        savepoint: 0,
+        copyBytes: 0,
         onExisting: 'accept',
         existedBefore: added.existedBefore,
         // Belongs to no coordinator until its group is processed.

@@ -1,14 +1,18 @@
-import { InputError } from '../domain/errors.ts'
+import { InputError, ShardingError } from '../domain/errors.ts'
+import type { Operation } from '../domain/operation.ts'
+import type { Plan } from '../domain/plan.ts'
 import type { ColumnDefinition, CreateTable, TableOption } from '../domain/statement.ts'
 import type { NodeId } from '../domain/words.ts'
-import type { TableDefinitions } from '../planning/observed.ts'
+import type { ObservedState, TableDefinitions } from '../planning/observed.ts'
 import { checkShardsAndRf, planCreate } from '../planning/plan-create.ts'
 import { planDrop } from '../planning/plan-drop.ts'
+import { planRebalance } from '../planning/plan-rebalance.ts'
 import { checkTableName, parseColumnList, parseStatement, parseTableOptions } from '../sql/index.ts'
 import type { Client } from './client.ts'
-import type { Cluster, OperationOptions } from './cluster.ts'
-import { type OperationSummary, succeededOrThrow } from './operation-error.ts'
+import type { Cluster, OperationOptions, Planning } from './cluster.ts'
+import { type OperationSummary, succeededOrThrow, summarize } from './operation-error.ts'
 import type { Queue } from './queue.ts'
+import { Rebalancing, type RebalancingProgress } from './rebalancing.ts'
 
 /** Options that we write ourselves. */
 const OUR_OPTIONS = new Set(['type', 'local', 'agent', 'shards', 'rf'])
@@ -26,6 +30,7 @@ export class Table {
   readonly options: readonly TableOption[]
   readonly #client: Client
   readonly #cluster: Cluster
+  readonly #rebalancing: Rebalancing
 
   /**
    * @param name lower case letters, digits and `_`, at most 64 characters
@@ -47,6 +52,7 @@ export class Table {
     }
     this.#client = client
     this.#cluster = cluster
+    this.#rebalancing = new Rebalancing(cluster, name)
   }
 
   /**
@@ -67,31 +73,133 @@ export class Table {
     queue.assertOf(this.#cluster)
     const { ids } = this.#client.parts
     const request = { table: this.name, columns: this.columns, options: this.options, shards, rf }
+    await this.#assertNotHeld()
     const ended = await this.#cluster.run(
-      this.name,
-      async (observed) => await Promise.resolve(planCreate(observed, request, ids)),
+      async ({ observed }) => await Promise.resolve(planCreate(observed, request, ids)),
       options,
     )
     return succeededOrThrow(ended)
   }
 
   /**
-   * Drops the table with all its shards.
+   * Drops the table with all its shards. With `holdMs` its shards are kept that long, and {@link undrop} brings it
+   * back; the summary's state is `held` then.
    *
    * @throws InputError when there is no such table or a node does not answer
    * @throws OperationError when it failed before the point of no return; the table is there as before then
    */
   async drop(queue: Queue, options: OperationOptions = {}): Promise<OperationSummary> {
     queue.assertOf(this.#cluster)
-    const ended = await this.#cluster.run(
-      this.name,
-      async (observed) => {
-        const holders = observed.nodes.filter((node) => observed.tables.get(node)?.has(this.name) === true)
-        return planDrop(observed, this.name, await this.#definitions(holders))
-      },
-      options,
-    )
+    const ended = await this.#cluster.run(async ({ observed }) => await this.#planDrop(observed), options)
     return succeededOrThrow(ended)
+  }
+
+  async #assertNotHeld(): Promise<void> {
+    const held = await this.#cluster.heldDrop(this.name)
+    if (held === undefined) return
+    throw new InputError(
+      'table',
+      `table '${this.name}' was dropped with a hold until ${new Date(held.holdUntil).toISOString()}; bring it back with undrop(), or choose another name`,
+      'table_exists',
+    )
+  }
+
+  /** The plan that {@link shard} would make now. Nothing is changed. */
+  async planShard(shards: number, rf: number): Promise<Plan> {
+    checkShardsAndRf(shards, rf)
+    const { ids } = this.#client.parts
+    const request = { table: this.name, columns: this.columns, options: this.options, shards, rf }
+    return await this.#cluster.plan(
+      async ({ observed }) => await Promise.resolve(planCreate(observed, request, ids)),
+    )
+  }
+
+  /** The plan that {@link drop} would make now. Nothing is changed. */
+  async planDrop(): Promise<Plan> {
+    return await this.#cluster.plan(async ({ observed }) => await this.#planDrop(observed))
+  }
+
+  /** The plan that {@link rebalance} would make now; its reasons say why it moves what, and no more. */
+  async planRebalance(): Promise<Plan> {
+    return await this.#cluster.plan(async (planning) => await this.#planRebalance(planning))
+  }
+
+  /**
+   * Spreads the copies of this table, and what shares their replica sets, over the nodes with the fewest moves.
+   * Clients go on reading and writing meanwhile. Resolves when the old copies are gone.
+   *
+   * @throws OperationError when it failed; everything was put back then, or what was finished was kept
+   */
+  async rebalance(queue: Queue, options: OperationOptions = {}): Promise<OperationSummary> {
+    queue.assertOf(this.#cluster)
+    const ended = await this.#cluster.run(async (planning) => await this.#planRebalance(planning), options)
+    return succeededOrThrow(ended)
+  }
+
+  /** How far the operation that moves, or last moved, copies of this table has come. */
+  async getRebalancingProgress(): Promise<RebalancingProgress> {
+    return await this.#rebalancing.progress(this.#client.parts.clock.now())
+  }
+
+  /**
+   * Ends the move of copies and puts everything back. Resolves when it is.
+   *
+   * @param graceful true: what is in flight finishes first; false: it is broken off
+   * @throws ShardingError `illegal_transition` past the point of no return, `operation_missing` when nothing moves
+   */
+  async stopRebalancing(graceful = true): Promise<Operation> {
+    return await this.#rebalancing.stop(graceful)
+  }
+
+  /** Resolves when nothing is in flight any more. No new command starts until {@link resumeRebalancing}. */
+  async pauseRebalancing(): Promise<Operation> {
+    return await this.#rebalancing.pause()
+  }
+
+  async resumeRebalancing(): Promise<Operation> {
+    return await this.#rebalancing.resume()
+  }
+
+  /** Undoes the moves behind a savepoint, and finishes those before it. */
+  async rollbackRebalancingTo(savepoint: number): Promise<Operation> {
+    return await this.#rebalancing.rollbackTo(savepoint)
+  }
+
+  /**
+   * Forgets the last operation, so that the progress says `idle`.
+   *
+   * @throws ShardingError `operation_busy` while one has not ended
+   */
+  async resetRebalancingState(): Promise<void> {
+    await this.#rebalancing.reset()
+  }
+
+  /**
+   * Brings back a table that was dropped with a hold, with all rows.
+   *
+   * @throws ShardingError `operation_missing` when no drop of this table is on hold
+   */
+  async undrop(queue: Queue): Promise<OperationSummary> {
+    queue.assertOf(this.#cluster)
+    const held = await this.#cluster.heldDrop(this.name)
+    if (held === undefined) {
+      throw new ShardingError(
+        'operation_missing',
+        `no drop of table '${this.name}' is on hold; it cannot be brought back`,
+      )
+    }
+    const ended = await this.#cluster.rollBack(held, { error: 'brought back on request' })
+    return summarize({ operation: ended, commands: await this.#cluster.journal.commands(ended.group) })
+  }
+
+  async #planRebalance({ topology }: Planning): Promise<Plan> {
+    const goal = { type: 'rebalance', tables: [this.name], leaving: [] } as const
+    return planRebalance(await topology(), goal, this.#client.parts.ids)
+  }
+
+  async #planDrop(observed: ObservedState): Promise<Plan> {
+    const holders = observed.nodes.filter((node) => observed.tables.get(node)?.has(this.name) === true)
+    return planDrop(observed, this.name, await this.#definitions(holders))
   }
 
   async #definitions(nodes: readonly NodeId[]): Promise<TableDefinitions> {

@@ -25,7 +25,7 @@ export function assignShards(
   const own = new Map<NodeId, number>()
   const assigned = new Map<ShardTarget, number[]>(targets.map((target) => [target, []]))
   for (let shard = 0; shard < shards; shard++) {
-    const target = lightest(targets, own, held)
+    const target = lightest(targets, own, held, (candidate) => assigned.get(candidate)?.length ?? 0)
     if (target === undefined) break
     assigned.get(target)?.push(shard)
     for (const member of target.members) own.set(member, (own.get(member) ?? 0) + 1)
@@ -45,23 +45,30 @@ function lightest(
   targets: readonly ShardTarget[],
   own: ReadonlyMap<NodeId, number>,
   held: ReadonlyMap<NodeId, number>,
+  assigned: (target: ShardTarget) => number,
 ): ShardTarget | undefined {
-  let best: { target: ShardTarget; own: number; held: number } | undefined
+  let best: { target: ShardTarget; own: number; held: number; assigned: number } | undefined
   for (const target of targets) {
     const candidate = {
       target,
       own: total(target.members, own),
       held: total(target.members, held) + total(target.members, own),
+      // Two sets of the same members are equally loaded; they share the shards.
+      assigned: assigned(target),
     }
-    if (
-      best === undefined ||
-      candidate.own < best.own ||
-      (candidate.own === best.own && candidate.held < best.held)
-    ) {
-      best = candidate
-    }
+    if (best === undefined || isLighter(candidate, best)) best = candidate
   }
   return best?.target
+}
+
+interface Weight {
+  readonly own: number
+  readonly held: number
+  readonly assigned: number
+}
+
+function isLighter(a: Weight, b: Weight): boolean {
+  return (a.own - b.own || a.held - b.held || a.assigned - b.assigned) < 0
 }
 
 function total(members: readonly NodeId[], counts: ReadonlyMap<NodeId, number>): number {

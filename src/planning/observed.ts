@@ -1,3 +1,4 @@
+import type { NodeTraits } from './layout.ts'
 import type { CreateTable } from '../domain/statement.ts'
 import type { NodeId, Placement } from '../domain/words.ts'
 
@@ -26,6 +27,10 @@ export interface ObservedState {
   readonly replicaSets: readonly ObservedReplicaSet[]
   /** All rows of `system.sharding_table`. */
   readonly placements: readonly ObservedPlacement[]
+  /** What operators said about nodes; left out: nothing. */
+  readonly traits?: ReadonlyMap<NodeId, NodeTraits & { readonly drained?: boolean }>
+  /** Replica sets that an unfinished operation works on, and which one; left out: none. */
+  readonly busySets?: ReadonlyMap<string, string>
 }
 
 /** A placement with the id of its row. */

@@ -5,10 +5,11 @@ import type { NodeId } from '../domain/words.ts'
 
 interface CommandParts {
   readonly node: NodeId
-  readonly statement: Statement
-  readonly rollback: Statement | null
+  readonly statements: readonly Statement[]
+  readonly rollback: readonly Statement[]
   readonly dependsOn?: readonly string[]
   readonly onExisting: OnExisting
+  readonly copyBytes?: number
   readonly why: string
 }
 
@@ -16,10 +17,16 @@ interface CommandParts {
 export class PlanBuilder {
   readonly #commands = new Map<string, PlannedCommand>()
   #phase: Phase = 'before_pivot'
+  #savepoint = 0
 
   /** From here on nothing is undone: what follows only frees what is no longer used. */
   pivot(): void {
     this.#phase = 'after_pivot'
+  }
+
+  /** Commands added from now on belong to this part of the operation. */
+  savepoint(number: number): void {
+    this.#savepoint = number
   }
 
   /** Returns the key, for `dependsOn` of later commands. */
@@ -31,7 +38,14 @@ export class PlanBuilder {
         throw new TypeError(`command '${key}' depends on '${dependency}', which does not stand before it`)
       }
     }
-    this.#commands.set(key, { key, ...parts, dependsOn, phase: this.#phase })
+    this.#commands.set(key, {
+      key,
+      copyBytes: 0,
+      ...parts,
+      dependsOn,
+      phase: this.#phase,
+      savepoint: this.#savepoint,
+    })
     return key
   }
 

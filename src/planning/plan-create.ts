@@ -50,6 +50,11 @@ export function planCreate(observed: ObservedState, request: CreateRequest, ids:
     type: 'create',
     table: request.table,
     summary: `create table ${request.table}: ${request.shards} shards × ${request.rf} copies on ${observed.nodes.length} nodes, ${missing.length} new replica sets, ${commands.length} commands`,
+    reasons: missing.map(
+      ({ name, members }) =>
+        `${name} is made on ${members.join(', ')}: too few usable sets of ${request.rf} nodes`,
+    ),
+    copyBytes: 0,
     commands,
   }
 }
@@ -84,8 +89,8 @@ function addReplicaSets(builder: PlanBuilder, missing: readonly ReplicaSet[]): M
     for (const node of members) {
       const key = builder.add(`marker ${name} on ${node}`, {
         node,
-        statement: createMarkerTable(name),
-        rollback: dropTable(markerTableName(name)),
+        statements: [createMarkerTable(name)],
+        rollback: [dropTable(markerTableName(name))],
         onExisting: 'fail',
         why: `its folder is the home of replica set ${name} on this node`,
       })
@@ -95,8 +100,8 @@ function addReplicaSets(builder: PlanBuilder, missing: readonly ReplicaSet[]): M
     if (first === undefined) continue
     const created = builder.add(`replica set ${name} on ${first}`, {
       node: first,
-      statement: createReplicaSet(name),
-      rollback: { kind: 'delete_cluster', cluster: name },
+      statements: [createReplicaSet(name)],
+      rollback: [{ kind: 'delete_cluster', cluster: name }],
       dependsOn: keysOf(markers, [first]),
       onExisting: 'fail',
       why: `no usable set of ${members.length} nodes is left for these shards`,
@@ -104,8 +109,8 @@ function addReplicaSets(builder: PlanBuilder, missing: readonly ReplicaSet[]): M
     const joins = others.map((node) =>
       builder.add(`join ${name} on ${node}`, {
         node,
-        statement: joinReplicaSet(name, first),
-        rollback: { kind: 'exit_cluster', cluster: name },
+        statements: [joinReplicaSet(name, first)],
+        rollback: [{ kind: 'exit_cluster', cluster: name }],
         dependsOn: [created, ...keysOf(markers, [node])],
         onExisting: 'fail',
         why: `makes ${node} hold the shards of ${name}`,
@@ -134,8 +139,8 @@ function addShards(
       names.map((name) =>
         builder.add(`shard ${name} on ${node}`, {
           node,
-          statement: createTable(name, columns, options),
-          rollback: dropTable(name),
+          statements: [createTable(name, columns, options)],
+          rollback: [dropTable(name)],
           onExisting: 'fail',
           why: replicaSet === '' ? 'the only copy of this shard' : `a copy of this shard in ${replicaSet}`,
         }),
@@ -149,8 +154,8 @@ function addShards(
     ready.push(
       builder.add(`add shards of ${table} to ${replicaSet}`, {
         node: first,
-        statement: alterReplicaSet(replicaSet, 'add', names),
-        rollback: alterReplicaSet(replicaSet, 'drop', names),
+        statements: [alterReplicaSet(replicaSet, 'add', names)],
+        rollback: [alterReplicaSet(replicaSet, 'drop', names)],
         dependsOn: [...(joined.get(replicaSet) ?? []), ...made],
         onExisting: 'fail',
         why: `from here on every write to these shards reaches ${members.length} nodes`,
@@ -171,8 +176,8 @@ function addShardedTables(
   return nodes.map((node) =>
     builder.add(`sharded table ${table} on ${node}`, {
       node,
-      statement: createShardedTable(table, columns, locations, node),
-      rollback: dropTable(table, true),
+      statements: [createShardedTable(table, columns, locations, node)],
+      rollback: [dropTable(table, true)],
       dependsOn: shardsReady,
       onExisting: 'fail',
       why: 'what users see; made last, so that nobody writes into half a table',
@@ -201,11 +206,13 @@ function addPlacementRows(
   if (node === undefined) return
   builder.add(`placement of ${table}`, {
     node,
-    statement: insertPlacements('insert', observed.cluster, rows),
-    rollback: deletePlacements(
-      observed.cluster,
-      rows.map(({ id }) => id),
-    ),
+    statements: [insertPlacements('insert', observed.cluster, rows)],
+    rollback: [
+      deletePlacements(
+        observed.cluster,
+        rows.map(({ id }) => id),
+      ),
+    ],
     dependsOn: tablesReady,
     onExisting: 'fail',
     why: 'records which shard is on which nodes',

@@ -24,7 +24,14 @@ export function planDrop(observed: ObservedState, table: string, definitions: Ta
   builder.pivot()
   addShardDrops(builder, observed, table, placements, forgotten)
   const commands = builder.commands()
-  return { type: 'drop', table, summary: `drop table ${table}: ${commands.length} commands`, commands }
+  return {
+    type: 'drop',
+    table,
+    summary: `drop table ${table}: ${commands.length} commands`,
+    reasons: [],
+    copyBytes: 0,
+    commands,
+  }
 }
 
 function checkDrop(observed: ObservedState, table: string, placements: readonly ObservedPlacement[]): void {
@@ -55,8 +62,8 @@ function addTableDrops(
     if (definition === undefined) return []
     return builder.add(`drop sharded table ${table} on ${node}`, {
       node,
-      statement: dropTable(table, true),
-      rollback: { ...definition, ifNotExists: true },
+      statements: [dropTable(table, true)],
+      rollback: [{ ...definition, ifNotExists: true }],
       onExisting: 'accept',
       why: 'users no longer see it; its rows are still there',
     })
@@ -75,11 +82,13 @@ function addPlacementDelete(
   return [
     builder.add(`forget placement of ${table}`, {
       node,
-      statement: deletePlacements(
-        observed.cluster,
-        placements.map(({ id }) => id),
-      ),
-      rollback: insertPlacements('replace', observed.cluster, placements),
+      statements: [
+        deletePlacements(
+          observed.cluster,
+          placements.map(({ id }) => id),
+        ),
+      ],
+      rollback: [insertPlacements('replace', observed.cluster, placements)],
       dependsOn: hidden,
       onExisting: 'accept',
       why: 'its shards belong to no table any more',
@@ -104,8 +113,8 @@ function addShardDrops(
       if (observed.tables.get(node)?.has(name) !== true) continue
       builder.add(`drop shard ${name} on ${node}`, {
         node,
-        statement: dropTable(name),
-        rollback: null,
+        statements: [dropTable(name)],
+        rollback: [],
         dependsOn: left.get(replicaSet) ?? forgotten,
         onExisting: 'accept',
         why: 'frees its disk space',
@@ -132,8 +141,8 @@ function addSetLeave(
   if (names.length === 0) return undefined
   return builder.add(`take shards of ${table} out of ${replicaSet}`, {
     node,
-    statement: alterReplicaSet(replicaSet, 'drop', names),
-    rollback: null,
+    statements: [alterReplicaSet(replicaSet, 'drop', names)],
+    rollback: [],
     dependsOn: forgotten,
     onExisting: 'accept',
     why: 'a table in a cluster cannot be dropped',

@@ -1,3 +1,4 @@
+import type { IdSource } from '../domain/ports.ts'
 import type { NodeId, ReplicaSet } from '../domain/words.ts'
 import type { ObservedReplicaSet } from './observed.ts'
 
@@ -6,6 +7,17 @@ import type { ObservedReplicaSet } from './observed.ts'
  * and a cache file; two are enough to spread the load of a lost node over two others.
  */
 export const REPLICA_SETS_PER_NODE = 2
+
+/** Beginning of the names of sets that exist only while shards with a single copy move. */
+const TEMPORARY_PREFIX = 'mv_'
+
+export function temporarySetName(ids: IdSource): string {
+  return `${TEMPORARY_PREFIX}${ids.next().toString(36)}`
+}
+
+export function isTemporarySet(name: string): boolean {
+  return name.startsWith(TEMPORARY_PREFIX)
+}
 
 /** Sets that can take shards with `rf` copies now: complete, connected, and with quorum. */
 export function usableReplicaSets(
@@ -18,6 +30,7 @@ export function usableReplicaSets(
     .filter(
       (set) =>
         set.primary &&
+        !isTemporarySet(set.name) &&
         set.members.length === rf &&
         set.liveMembers.length === rf &&
         set.members.every((member) => known.has(member)),
@@ -50,27 +63,31 @@ export function chooseReplicaSets(input: {
   const { nodes, existing, shards, rf } = input
   const wanted = Math.min(shards, wantedSetCount(nodes.length, rf))
   const load = new Map<NodeId, number>(nodes.map((node) => [node, 0]))
-  const taken = new Set<string>()
+  const taken = new Map<string, number>()
   const book = (members: readonly NodeId[]) => {
-    taken.add(memberKey(members))
+    taken.set(memberKey(members), (taken.get(memberKey(members)) ?? 0) + 1)
     for (const member of members) load.set(member, (load.get(member) ?? 0) + 1)
   }
   for (const set of existing) book(set.members)
 
+  const sets = [...existing]
   const missing: ReplicaSet[] = []
-  // An existing set counts once for its members; two sets of the same members add nothing.
-  while (taken.size < wanted || uncovered(load, shards, taken.size)) {
+  while (sets.length < wanted || uncovered(load, shards, sets.length)) {
     const members = nextMembers(nodes, rf, load, taken)
     if (members === undefined) break
     book(members)
-    missing.push({ name: input.newName(), members })
+    const set = { name: input.newName(), members }
+    sets.push(set)
+    missing.push(set)
   }
-  return { sets: [...existing, ...missing], missing }
+  return { sets, missing }
 }
 
-/** `2 × nodes ÷ rf` sets give every node two; with all nodes in every set, one is enough. */
+/**
+ * `2 × nodes ÷ rf` sets give every node two. Also when all nodes are in every set: sets are what moves when the
+ * cluster grows, and a single one could never be spread over more nodes.
+ */
 function wantedSetCount(nodeCount: number, rf: number): number {
-  if (rf >= nodeCount) return 1
   return Math.ceil((REPLICA_SETS_PER_NODE * nodeCount) / rf)
 }
 
@@ -83,16 +100,18 @@ function nextMembers(
   nodes: readonly NodeId[],
   rf: number,
   load: ReadonlyMap<NodeId, number>,
-  taken: ReadonlySet<string>,
+  taken: ReadonlyMap<string, number>,
 ): readonly NodeId[] | undefined {
-  let best: { members: NodeId[]; cost: number } | undefined
+  let best: { members: NodeId[]; taken: number; cost: number } | undefined
   for (const [start] of nodes.entries()) {
     const members = Array.from({ length: rf }, (_, step) => nodes[(start + step) % nodes.length]).filter(
       (node) => node !== undefined,
     )
-    if (taken.has(memberKey(members))) continue
+    // The same members once more only when all other choices are taken as often.
+    const times = taken.get(memberKey(members)) ?? 0
     const cost = members.reduce((sum, member) => sum + (load.get(member) ?? 0), 0)
-    if (best === undefined || cost < best.cost) best = { members, cost }
+    const better = best === undefined || times < best.taken || (times === best.taken && cost < best.cost)
+    if (better) best = { members, taken: times, cost }
   }
   return best?.members
 }

@@ -310,6 +310,7 @@ export const STATEMENTS: { readonly [Kind in StatementKind]: fc.Arbitrary<Statem
   select,
   show_tables: fc.record({ kind: fc.constant('show_tables' as const), system: fc.boolean(), like }),
   show_status: fc.record({ kind: fc.constant('show_status' as const), like }),
+  show_table_status: fc.record({ kind: fc.constant('show_table_status' as const), like }),
   show_create_table: fc.record({
     kind: fc.constant('show_create_table' as const),
     table: fc.record({ cluster: fc.constant(null), name: plainName }),

@@ -41,7 +41,7 @@ const SCENARIOS: readonly Scenario[] = [
   {
     name: 'a create that fails at its end and is undone',
     type: 'create',
-    placements: 3,
+    placements: 6,
     act: async (member) =>
       await table(member, 'users')
         .shard(member.queue, 2, 3)

@@ -1,0 +1,74 @@
+import { InputError } from '../domain/errors.ts'
+import type { NodeId } from '../domain/words.ts'
+import type { StateStore } from '../engine/state-store.ts'
+import { DEFAULT_TRAITS, type NodeTraits } from '../planning/layout.ts'
+
+/** What stands under `node:<id>` in `system.sharding_state`. */
+export interface NodeRecord extends NodeTraits {
+  /** It takes no copies any more. */
+  readonly drained: boolean
+}
+
+const DEFAULT_RECORD: NodeRecord = { ...DEFAULT_TRAITS, drained: false }
+
+/** What operators say about nodes. */
+export class NodeRecords {
+  readonly #state: StateStore
+
+  constructor(state: StateStore) {
+    this.#state = state
+  }
+
+  async get(node: NodeId): Promise<NodeRecord> {
+    const { value } = await this.#state.get(key(node))
+    return recordFrom(value)
+  }
+
+  async all(nodes: readonly NodeId[]): Promise<Map<NodeId, NodeRecord>> {
+    const records = new Map<NodeId, NodeRecord>()
+    for (const node of nodes) records.set(node, await this.get(node))
+    return records
+  }
+
+  /** @throws InputError for a weight or capacity that is not positive */
+  async set(node: NodeId, change: Partial<NodeRecord>): Promise<NodeRecord> {
+    for (;;) {
+      const { value, version } = await this.#state.get(key(node))
+      const record = { ...recordFrom(value), ...change }
+      checkRecord(record)
+      const { zone, weight, capacityBytes, drained } = record
+      // Whatever else stands there, such as when the node was seen last, stays.
+      const others = typeof value === 'object' && value !== null ? value : {}
+      const stored = { ...others, zone, weight, capacity_bytes: capacityBytes, drained }
+      if (await this.#state.compareAndSet(key(node), version, stored)) return record
+    }
+  }
+}
+
+function checkRecord({ weight, capacityBytes }: NodeRecord): void {
+  if (!(Number.isFinite(weight) && weight > 0)) {
+    throw new InputError('weight', `the weight of a node must be a number above 0, not ${weight}`)
+  }
+  if (capacityBytes !== null && !(Number.isFinite(capacityBytes) && capacityBytes > 0)) {
+    throw new InputError(
+      'capacityBytes',
+      `the capacity of a node must be bytes above 0, not ${capacityBytes}`,
+    )
+  }
+}
+
+function recordFrom(value: unknown): NodeRecord {
+  if (typeof value !== 'object' || value === null) return DEFAULT_RECORD
+  const fields = new Map(Object.entries(value))
+  const [zone, weight, capacity] = [fields.get('zone'), fields.get('weight'), fields.get('capacity_bytes')]
+  return {
+    zone: typeof zone === 'string' ? zone : null,
+    weight: typeof weight === 'number' ? weight : DEFAULT_RECORD.weight,
+    capacityBytes: typeof capacity === 'number' ? capacity : null,
+    drained: fields.get('drained') === true,
+  }
+}
+
+function key(node: NodeId): string {
+  return `node:${node}`
+}

@@ -1,0 +1,42 @@
+import type { CallOptions, NodeCatalog } from '../domain/ports.ts'
+import type { CreateTable } from '../domain/statement.ts'
+import type { NodeId } from '../domain/words.ts'
+import type { ObservedState } from '../planning/observed.ts'
+import type { ObservedTopology } from '../planning/topology.ts'
+import { parseStatement } from '../sql/index.ts'
+import type { NodeRecord } from './node-records.ts'
+
+/** How long a node may take to show one definition, in milliseconds. */
+const CALL: CallOptions = { timeoutMs: 10_000 }
+
+/** Looks at what moving copies needs to know beyond the observed state: definitions, sizes, what operators say. */
+export async function observeTopology(parts: {
+  readonly catalog: NodeCatalog
+  readonly observed: ObservedState
+  readonly records: ReadonlyMap<NodeId, NodeRecord>
+  readonly busySets: ReadonlyMap<string, string>
+}): Promise<ObservedTopology> {
+  const { catalog, observed, records, busySets } = parts
+  const tables = [...new Set(observed.placements.map(({ table }) => table))].toSorted()
+  const definitions = new Map(tables.map((table) => [table, new Map<NodeId, CreateTable>()]))
+  await Promise.all(
+    observed.nodes.map(async (node) => {
+      for (const table of tables) {
+        if (observed.tables.get(node)?.has(table) !== true) continue
+        const statement = parseStatement(await catalog.createStatement(node, table, CALL))
+        const sharded =
+          statement.kind === 'create_table' &&
+          statement.options.some(({ name, value }) => name === 'type' && value === 'shard')
+        if (sharded) definitions.get(table)?.set(node, statement)
+      }
+    }),
+  )
+  return {
+    ...observed,
+    definitions,
+    traits: records,
+    drained: new Set([...records].filter(([, { drained }]) => drained).map(([node]) => node)),
+    sizes: new Map(),
+    busySets,
+  }
+}

@@ -1,0 +1,30 @@
+import type { Command } from '../domain/command.ts'
+import { SYSTEM_TABLES } from '../domain/system-tables.ts'
+import type { Statement } from '../domain/statement.ts'
+import { parseShardTableName } from '../domain/words.ts'
+import { parseScript } from '../sql/index.ts'
+
+/** What an operation works on; two operations that share any of it must not run side by side. */
+export interface Touched {
+  /** Sharded tables, and tables of users' own commands. */
+  readonly tables: ReadonlySet<string>
+  readonly sets: ReadonlySet<string>
+}
+
+export function touchedBy(statements: Iterable<Statement>): Touched {
+  const tables = new Set<string>()
+  const sets = new Set<string>()
+  for (const statement of statements) touch(statement, tables, sets)
+  return { tables, sets }
+}
+
+export function statementsOf(commands: readonly Pick<Command, 'query'>[]): Statement[] {
+  return commands.flatMap(({ query }) => parseScript(query, { dialect: 'extended' }))
+}
+
+function touch(statement: Statement, tables: Set<string>, sets: Set<string>): void {
+  if ('cluster' in statement) sets.add(statement.cluster)
+  if (!('table' in statement)) return
+  const { name } = statement.table
+  if (!SYSTEM_TABLES.has(name)) tables.add(parseShardTableName(name)?.table ?? name)
+}

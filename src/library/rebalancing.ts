@@ -1,0 +1,211 @@
+import { isUndoSettled } from '../domain/command.ts'
+import { ShardingError } from '../domain/errors.ts'
+import {
+  isEnded,
+  OPERATION_TRANSITIONS,
+  type Operation,
+  type OperationState,
+  type OperationType,
+} from '../domain/operation.ts'
+import type { Command } from '../domain/command.ts'
+import type { Cluster } from './cluster.ts'
+
+/** How far an operation that moves copies has come. */
+export interface RebalancingProgress {
+  /** `idle` when no copies of the table have ever been moved, or the state was reset. */
+  readonly status: OperationState | 'idle'
+  /** `operation_group` of the operation, or `''`. */
+  readonly operation: string
+  readonly type: OperationType | null
+  /** 0 to 100. While it is undone, of the undoing. */
+  readonly percentage: number
+  readonly commands: {
+    readonly total: number
+    readonly processed: number
+    readonly running: number
+    readonly failed: number
+    readonly rolledBack: number
+  }
+  /** What nodes copy from each other, as far as sizes are known. */
+  readonly bytes: { readonly total: number; readonly copied: number }
+  /** The last savepoint whose commands are all done, and how many there are. */
+  readonly savepoint: { readonly finished: number; readonly total: number }
+  /** Milliseconds since it was asked for. */
+  readonly elapsedMs: number
+  /** Milliseconds that the rest will take at the pace so far; null while there is nothing to go by. */
+  readonly remainingMs: number | null
+  readonly canStop: boolean
+  readonly canPause: boolean
+  readonly canResume: boolean
+  /** Why it is or was undone, or `''`. */
+  readonly error: string
+}
+
+const IDLE: RebalancingProgress = {
+  status: 'idle',
+  operation: '',
+  type: null,
+  percentage: 0,
+  commands: { total: 0, processed: 0, running: 0, failed: 0, rolledBack: 0 },
+  bytes: { total: 0, copied: 0 },
+  savepoint: { finished: 0, total: 0 },
+  elapsedMs: 0,
+  remainingMs: null,
+  canStop: false,
+  canPause: false,
+  canResume: false,
+  error: '',
+}
+
+/** Watches and steers the operation that moves the copies of one table, whichever process runs it. */
+export class Rebalancing {
+  readonly #cluster: Cluster
+  readonly #table: string
+
+  constructor(cluster: Cluster, table: string) {
+    this.#cluster = cluster
+    this.#table = table
+  }
+
+  /** @param now milliseconds since 1970-01-01 UTC */
+  async progress(now: number): Promise<RebalancingProgress> {
+    const operation = await this.#last()
+    if (operation === undefined) return IDLE
+    return progressOf(operation, await this.#cluster.journal.commands(operation.group), now)
+  }
+
+  /** Resolves when nothing of it is in flight any more; no new command starts until it is resumed. */
+  async pause(): Promise<Operation> {
+    const { group, state } = await this.#current()
+    if (state === 'paused') throw illegal(state, 'pause')
+    return await this.#cluster.request(
+      group,
+      'pause',
+      (found) => found.state === 'paused' || isEnded(found.state),
+    )
+  }
+
+  async resume(): Promise<Operation> {
+    const { group } = await this.#current()
+    return await this.#cluster.request(group, 'resume', ({ state }) => state !== 'paused')
+  }
+
+  /**
+   * Undoes it.
+   *
+   * @param graceful let what is in flight finish first; otherwise it is broken off
+   */
+  async stop(graceful: boolean): Promise<Operation> {
+    const { group } = await this.#current()
+    const event = graceful ? 'stop' : 'revert'
+    const error = graceful ? 'stopped on request' : 'stopped at once on request'
+    return await this.#cluster.request(group, event, ({ state }) => isEnded(state), { error })
+  }
+
+  /** Undoes the parts behind a savepoint and finishes what stands before it. */
+  async rollbackTo(savepoint: number): Promise<Operation> {
+    const operation = await this.#current()
+    const commands = await this.#cluster.journal.commands(operation.group)
+    const finished = finishedSavepoint(commands)
+    if (!Number.isInteger(savepoint) || savepoint < 1 || savepoint > finished) {
+      throw new ShardingError(
+        'invalid_input',
+        `operation ${operation.group} can be rolled back to a savepoint from 1 to ${finished}, not to ${savepoint}`,
+      )
+    }
+    return await this.#cluster.rollBack(operation, {
+      error: `rolled back to savepoint ${savepoint} on request`,
+      keepTo: savepoint,
+    })
+  }
+
+  /** Forgets the last operation. */
+  async reset(): Promise<void> {
+    const operation = await this.#last()
+    if (operation !== undefined && !isEnded(operation.state)) {
+      throw new ShardingError(
+        'operation_busy',
+        `operation ${operation.group} is '${operation.state}'; stop it before its state is reset`,
+      )
+    }
+    await this.#cluster.rebalances.reset(this.#table)
+  }
+
+  async #last(): Promise<Operation | undefined> {
+    await this.#cluster.ready()
+    const record = await this.#cluster.rebalances.get(this.#table)
+    return record === undefined ? undefined : await this.#cluster.journal.operation(record.operation)
+  }
+
+  async #current(): Promise<Operation> {
+    const operation = await this.#last()
+    if (operation !== undefined && !isEnded(operation.state)) return operation
+    throw new ShardingError(
+      'operation_missing',
+      `no copies of table '${this.#table}' are being moved now; nothing was changed`,
+    )
+  }
+}
+
+export function progressOf(
+  operation: Operation,
+  commands: readonly Command[],
+  now: number,
+): RebalancingProgress {
+  const count = (keep: (command: Command) => boolean) => commands.filter(keep).length
+  const undoing = operation.state === 'reverting' || operation.state === 'rolled_back'
+  const done = undoing
+    ? count(isUndoSettled)
+    : count(({ status }) => status === 'processed' || status === 'skipped')
+  const copied = commands
+    .filter(({ status }) => status === 'processed')
+    .reduce((sum, { copyBytes }) => sum + copyBytes, 0)
+  const total = commands.reduce((sum, { copyBytes }) => sum + copyBytes, 0)
+  const end = operation.endedAt > 0 ? operation.endedAt : now
+  const elapsedMs = Math.max(0, end - operation.createdAt)
+  const share = commands.length === 0 ? 1 : done / commands.length
+  const can = (event: 'stop' | 'pause' | 'resume') =>
+    OPERATION_TRANSITIONS[operation.state][event] !== undefined
+  return {
+    status: operation.state,
+    operation: operation.group,
+    type: operation.type,
+    percentage: Math.floor(share * 100),
+    commands: {
+      total: commands.length,
+      processed: count(({ status }) => status === 'processed'),
+      running: count(({ status }) => status === 'processing' || status === 'rolling_back'),
+      failed: count(({ status }) => status === 'failed'),
+      rolledBack: count(({ status }) => status === 'rolled_back'),
+    },
+    bytes: { total, copied },
+    savepoint: {
+      finished: finishedSavepoint(commands),
+      total: Math.max(0, ...commands.map(({ savepoint }) => savepoint)),
+    },
+    elapsedMs,
+    remainingMs: isEnded(operation.state)
+      ? 0
+      : remaining(share, total === 0 ? share : copied / total, elapsedMs),
+    canStop: can('stop'),
+    canPause: can('pause'),
+    canResume: can('resume'),
+    error: operation.error,
+  }
+}
+
+/** Copying takes the time, so bytes count as much as commands. */
+function remaining(commandShare: number, byteShare: number, elapsedMs: number): number | null {
+  const share = (commandShare + byteShare) / 2
+  return share <= 0 ? null : Math.round((elapsedMs * (1 - share)) / share)
+}
+
+function finishedSavepoint(commands: readonly Command[]): number {
+  const total = Math.max(0, ...commands.map(({ savepoint }) => savepoint))
+  const open = commands.filter(({ phase, status }) => phase === 'before_pivot' && status !== 'processed')
+  return Math.min(total, ...open.map(({ savepoint }) => Math.max(0, savepoint - 1)))
+}
+
+function illegal(state: OperationState, event: string): ShardingError {
+  return new ShardingError('illegal_transition', `an operation that is '${state}' cannot '${event}'`)
+}
