@@ -47,7 +47,12 @@ export async function runByHand(plan: Plan, connector: NodeConnector, maxInFligh
 function stepsOf(commands: readonly PlannedCommand[]): Step[] {
   const steps = new Map<string, Step>()
   for (const { key, node, statements, dependsOn } of commands) {
-    const step = { node, sql: statements.map(renderStatement).join(";"), dependents: [], waits: dependsOn.length }
+    const step = {
+      node,
+      sql: statements.map(renderStatement).join(';'),
+      dependents: [],
+      waits: dependsOn.length,
+    }
     for (const dependency of dependsOn) steps.get(dependency)?.dependents.push(step)
     steps.set(key, step)
   }
