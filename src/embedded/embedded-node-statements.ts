@@ -47,6 +47,7 @@ export class NodeStatements {
       case 'show_status':
         return this.#showStatus(process, statement, session)
       case 'show_tables':
+      case 'show_table_status':
       case 'show_create_table':
       case 'show_other':
       case 'describe':

@@ -11,6 +11,7 @@ import {
   showTables,
   withVariables,
 } from './local-show.ts'
+import { selectChunks, showTableStatus } from './table-status.ts'
 import { unsupported } from './sqlite/column-kinds.ts'
 import { DEFAULT_LIMIT } from './sqlite/select.ts'
 import type { StatementResult, TableStore } from './store.ts'
@@ -65,6 +66,8 @@ function executeOther(
       return done(store.delete(statement))
     case 'show_tables':
       return showTables(store, statement)
+    case 'show_table_status':
+      return showTableStatus(store, statement)
     case 'show_create_table':
       return showCreateTable(store, statement)
     case 'describe':
@@ -102,7 +105,8 @@ function alterTable(store: TableStore, statement: AlterTable): StatementResult {
 
 function select(store: TableStore, statement: Select, session: NodeSession): StatementResult {
   const begun = session.now()
-  const result = store.select(statement.from === null ? withVariables(statement) : statement)
+  const chunks = selectChunks(store, statement, session.node?.dataDir ?? '')
+  const result = chunks ?? store.select(statement.from === null ? withVariables(statement) : statement)
   session.lastResult(result, () => foundRows(store, statement, result), session.now() - begun)
   return result
 }

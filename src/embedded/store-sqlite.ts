@@ -133,6 +133,11 @@ export class SqliteTableStore implements TableStore {
     return runSelect(this.#database, rows?.source() ?? emptySource(entry.table), statement)
   }
 
+  sizeBytes(name: string): number {
+    const entry = this.#writable(name, (missing) => `table '${missing}' absent`)
+    return this.#existingRows(entry)?.sizeBytes() ?? 0
+  }
+
   scan(name: string, where: Select['where']): Iterable<StoredRow> {
     const entry = this.#writable(name, (missing) => `table '${missing}' absent`)
     const rows = this.#searchableRows(entry, searchesText(where))

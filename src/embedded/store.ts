@@ -63,6 +63,9 @@ export interface TableStore {
   delete(statement: DeleteRows): number
   select(statement: Select): StatementResult
 
+  /** Bytes that its rows take in the node's SQLite file. */
+  sizeBytes(name: string): number
+
   /** For routing and state transfer: rows that match, as stored, in id order. */
   scan(name: string, where: Select['where']): Iterable<StoredRow>
   /** Replaces the table of that name, or makes it, with these rows. */

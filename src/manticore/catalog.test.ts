@@ -8,6 +8,7 @@ import {
   readClusters,
   readColumns,
   readCreateTable,
+  readTableSize,
   readTables,
   readVersion,
 } from './catalog.ts'
@@ -36,6 +37,52 @@ function counters(name: string, localIndex = 1): { Counter: string; Value: strin
   }
   return Object.entries(values).map(([key, Value]) => ({ Counter: `cluster_${name}_${key}`, Value }))
 }
+
+describe('the size of a table', () => {
+  const status = [
+    { Name: 'system.wxs0', Rows: 7 },
+    { Name: 'system.w_s0', Rows: 1_000 },
+  ]
+  const chunks =
+    'SELECT SUM(disk_bytes) AS bytes, SUM(indexed_documents) AS documents, SUM(killed_documents) AS killed FROM system.w_s0.@status'
+
+  it('counts rows that are only in memory by the length of some of them', async () => {
+    const { connection } = await start({
+      "SHOW TABLE STATUS LIKE 'system.w_s0'": status,
+      [chunks]: [{ bytes: 5_000, documents: 950, killed: 50 }],
+      'SELECT * FROM system.w_s0 LIMIT 20': [
+        { id: 1, title: 'é', n: 12 },
+        { id: 22, title: '', n: 7 },
+      ],
+    })
+    // 100 rows of (1 + 2 + 2 and 2 + 0 + 1) / 2 bytes.
+    expect(await readTableSize(connection, 'system.w_s0')).toEqual({ rows: 1_000, bytes: 5_400 })
+  })
+
+  it('asks for no rows when all lie on disk', async () => {
+    const { connection } = await start({
+      "SHOW TABLE STATUS LIKE 'system.w_s0'": status,
+      [chunks]: [{ bytes: 5_000, documents: 1_000, killed: 0 }],
+    })
+    expect(await readTableSize(connection, 'system.w_s0')).toEqual({ rows: 1_000, bytes: 5_000 })
+  })
+
+  it('takes a table with nothing on disk for one in memory', async () => {
+    const { connection } = await start({
+      "SHOW TABLE STATUS LIKE 'system.w_s0'": status,
+      [chunks]: [],
+      'SELECT * FROM system.w_s0 LIMIT 20': [{ id: 1, title: 'abc' }],
+    })
+    expect(await readTableSize(connection, 'system.w_s0')).toEqual({ rows: 1_000, bytes: 4_000 })
+  })
+
+  it('is not that of a table whose name is alike', async () => {
+    const { connection } = await start({
+      "SHOW TABLE STATUS LIKE 'system.w_s1'": [{ Name: 'system.wxs1', Rows: 7 }],
+    })
+    await expect(readTableSize(connection, 'system.w_s1')).rejects.toMatchObject({ code: 'missing' })
+  })
+})
 
 describe('tables', () => {
   const script = {

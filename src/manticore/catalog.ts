@@ -1,5 +1,5 @@
 import { InputError } from '../domain/errors.ts'
-import type { CallOptions, NodeCatalog, NodeConnection, NodeConnector } from '../domain/ports.ts'
+import type { CallOptions, NodeCatalog, NodeConnection, NodeConnector, TableSize } from '../domain/ports.ts'
 import type { ColumnDefinition, ColumnType } from '../domain/statement.ts'
 import type { Reply, Row } from '../domain/values.ts'
 import type { NodeId } from '../domain/words.ts'
@@ -12,6 +12,9 @@ export interface CatalogTable {
   /** The daemon's word: `rt`, `shard`, `percolate`, `distributed`, … */
   readonly type: string
 }
+
+/** Rows that the size of rows in memory is estimated from: what a SELECT returns without a LIMIT. */
+const SAMPLE_ROWS = 20
 
 const SYSTEM_PREFIX = 'system.'
 const TABLE_NAME = /^(system\.)?[a-z_][a-z0-9_]*$/
@@ -99,6 +102,52 @@ export async function readCreateTable(
   return cell(row, 'Create Table')
 }
 
+/**
+ * Rows and bytes of a table that has rows of its own. The daemon tells the sizes of what lies on disk; the rows
+ * that it still has in memory are taken to be as long as a few that it shows.
+ *
+ * @throws NodeError `missing` when there is no such table, `refused` for a sharded one.
+ */
+export async function readTableSize(
+  connection: NodeConnection,
+  table: string,
+  options?: CallOptions,
+): Promise<TableSize> {
+  const name = checkedTable(table)
+  // `_` stands for any character there: others may come along.
+  const sql = `SHOW TABLE STATUS LIKE '${name}'`
+  const listed = (await readWhole(connection, sql, options)).rows
+  const status = listed.find((row) => cell(row, 'Name') === name)
+  if (status === undefined) {
+    throw statementError('missing', connection.node, sql, `no such table '${name}'`)
+  }
+  const rows = Number(cell(status, 'Rows'))
+  const chunks = await readWhole(
+    connection,
+    'SELECT SUM(disk_bytes) AS bytes, SUM(indexed_documents) AS documents, SUM(killed_documents) AS killed ' +
+      `FROM ${name}.@status`,
+    options,
+  )
+  // No row comes back for a table that has nothing on disk.
+  const total = chunks.rows[0] ?? {}
+  const onDisk = Number(cell(total, 'documents')) - Number(cell(total, 'killed'))
+  const inMemory = Math.max(0, rows - onDisk)
+  const rowBytes = inMemory === 0 ? 0 : await sampledRowBytes(connection, name, options)
+  return { rows, bytes: Number(cell(total, 'bytes')) + Math.round(inMemory * rowBytes) }
+}
+
+async function sampledRowBytes(
+  connection: NodeConnection,
+  table: string,
+  options?: CallOptions,
+): Promise<number> {
+  const { rows } = await readWhole(connection, `SELECT * FROM ${table} LIMIT ${SAMPLE_ROWS}`, options)
+  const bytes = rows
+    .flatMap((row) => Object.values(row))
+    .reduce<number>((sum, value) => sum + Buffer.byteLength(String(value)), 0)
+  return bytes / Math.max(1, rows.length)
+}
+
 /** The daemon's version as it spells it, or `''` when it does not tell. */
 export async function readVersion(connection: NodeConnection, options?: CallOptions): Promise<string> {
   const counters = await readCounters(connection, 'version', options)
@@ -128,6 +177,10 @@ export class ConnectedCatalog implements NodeCatalog {
 
   async createStatement(node: NodeId, table: string, options?: CallOptions): Promise<string> {
     return readCreateTable(this.#connector.connection(node), table, options)
+  }
+
+  async tableSize(node: NodeId, table: string, options?: CallOptions): Promise<TableSize> {
+    return readTableSize(this.#connector.connection(node), table, options)
   }
 
   async clusters(node: NodeId, options?: CallOptions): Promise<readonly ClusterReport[]> {

@@ -10,6 +10,9 @@ export type Dialect = 'daemon' | 'extended'
 /** Parentheses and NOTs inside each other. Far beyond any real statement, far below the call stack. */
 const MAX_NESTING = 100
 
+/** Behind a table's name: its chunks instead of its rows. */
+const CHUNKS_SUBKEY = '@status'
+
 /** Marks that the daemon's grammar of CREATE, DROP and ALTER knows; all others are invalid tokens there. */
 const DEFINITION_MARKS = '(),=;'
 
@@ -119,6 +122,15 @@ export class TokenCursor {
     const first = this.localTable()
     if (!this.acceptMark(':')) return { cluster: null, name: first }
     return { cluster: first, name: this.localTable() }
+  }
+
+  /** What a SELECT reads: a table, or its chunks: `system.users_s0.@status`. */
+  readTable(): TableName {
+    const table = this.clusterTable()
+    const token = this.peek()
+    if (token.kind !== 'subkey' || token.value.toLowerCase() !== CHUNKS_SUBKEY) return table
+    this.next()
+    return { ...table, name: `${table.name}.${CHUNKS_SUBKEY}` }
   }
 
   /** Like {@link clusterTable}, but only users may say the prefix in a definition, not the daemon. */

@@ -80,6 +80,7 @@ export function effectOf(statement: Statement): Effect {
     case 'select':
     case 'show_tables':
     case 'show_status':
+    case 'show_table_status':
     case 'show_create_table':
     case 'describe':
     case 'show_other':

@@ -61,6 +61,7 @@ export function inverseOf(
     case 'select':
     case 'show_tables':
     case 'show_status':
+    case 'show_table_status':
     case 'show_create_table':
     case 'describe':
     case 'show_other':

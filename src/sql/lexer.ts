@@ -5,7 +5,7 @@ export type TokenKind =
   | 'word'
   /** A back-quoted word; `value` is lower case, without the quotes. */
   | 'quoted_word'
-  /** `.name` right behind something; `value` is the name as spelled. */
+  /** `.name` or `.@name` right behind something; `value` is the name as spelled. */
   | 'subkey'
   /** A string; `value` is decoded. */
   | 'string'
@@ -32,7 +32,7 @@ const SPACE = /\s+/y
 const LINE_COMMENT = /--(?=\s|$)[^\n]*/y
 const WORD = /[A-Za-z_][A-Za-z0-9_]*/y
 const QUOTED_WORD = /`([A-Za-z_][A-Za-z0-9_]*)`/y
-const SUBKEY = /\.([A-Za-z_][A-Za-z0-9_]*)/y
+const SUBKEY = /\.(@?[A-Za-z_][A-Za-z0-9_]*)/y
 const FLOAT = /(?:\d+\.\d+|\.\d+)(?:[eE][+-]?\d+)?|\d+[eE][+-]?\d+(?![A-Za-z0-9_])/y
 const INTEGER = /\d+/y
 const VARIABLE = /@@?[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*/y

@@ -5,6 +5,7 @@ import { isKeyword, isReservedName } from './keywords.ts'
 
 const PLAIN_NAME = /^[a-z_][a-z0-9_]*$/
 const SYSTEM_NAME = /^system\.[a-z_][a-z0-9_]*$/
+const CHUNKS_SUFFIX = '.@status'
 const SYSTEM_VARIABLE = /^@@[a-z_][a-z0-9_]*(?:\.[a-z_][a-z0-9_]*)*$/
 
 /**
@@ -79,6 +80,12 @@ export function renderLocalTable(name: string): string {
   const usable = SYSTEM_NAME.test(name) || (PLAIN_NAME.test(name) && !isReservedName(name))
   if (!usable) throw new InputError('table', complaint('table', name))
   return name
+}
+
+/** What a SELECT reads: a table, or its chunks behind `.@status`. @throws InputError field `table` */
+export function renderReadTable(table: TableName): string {
+  if (!table.name.endsWith(CHUNKS_SUFFIX)) return renderTableName(table)
+  return renderTableName({ ...table, name: table.name.slice(0, -CHUNKS_SUFFIX.length) }) + CHUNKS_SUFFIX
 }
 
 /** @throws InputError field `cluster` */

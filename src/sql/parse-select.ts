@@ -8,7 +8,7 @@ import { readCount, readScalar } from './parse-values.ts'
 /** Behind the word SELECT. */
 export function readSelect(cursor: TokenCursor): Select {
   const items = cursor.list(() => readItem(cursor))
-  const from = cursor.acceptWords('from') ? cursor.clusterTable() : null
+  const from = cursor.acceptWords('from') ? cursor.readTable() : null
   const where = readOptionalFilter(cursor, 'where')
   const groupBy = cursor.acceptWords('group', 'by') ? cursor.list(() => readExpression(cursor)) : []
   const having = readOptionalFilter(cursor, 'having')

@@ -1,4 +1,10 @@
-import type { DescribeTable, SetVariable, ShowOther, Statement } from '../domain/statement.ts'
+import type {
+  DescribeTable,
+  SetVariable,
+  ShowOther,
+  ShowTableStatus,
+  Statement,
+} from '../domain/statement.ts'
 import type { TokenCursor } from './cursor.ts'
 
 /** SHOW statements that are one word; `version` is not among the daemon's. */
@@ -12,6 +18,7 @@ export function readShow(cursor: TokenCursor): Statement {
     return { kind: 'show_tables', system, like: readLike(cursor) }
   }
   if (cursor.acceptWords('status')) return { kind: 'show_status', like: readLike(cursor) }
+  if (cursor.acceptWords('table')) return readShowTableStatus(cursor)
   if (cursor.acceptWords('create')) {
     cursor.expectWord('table')
     // `system.` is not read here: the daemon refuses such names in this statement only.
@@ -21,6 +28,15 @@ export function readShow(cursor: TokenCursor): Statement {
   if (cursor.acceptWords('session') || cursor.acceptWords('global')) cursor.expectWord('variables')
   else if (!cursor.acceptWords('variables')) return readShowOther(cursor)
   return { kind: 'show_other', what: 'variables', like: readLike(cursor) }
+}
+
+/** Behind SHOW TABLE. Its forms that name a table do not know those of `system`, so nobody here needs them. */
+function readShowTableStatus(cursor: TokenCursor): ShowTableStatus {
+  if (cursor.acceptWords('status')) return { kind: 'show_table_status', like: readLike(cursor) }
+  cursor.plainName()
+  if (cursor.acceptMark(':')) cursor.plainName()
+  if (cursor.atWord('status')) throw cursor.problem('SHOW TABLE STATUS of one table is not supported')
+  throw cursor.error('INDEXES or SETTINGS or STATUS')
 }
 
 function readShowOther(cursor: TokenCursor): ShowOther {

@@ -21,6 +21,7 @@ import {
   renderClusterName,
   renderColumnName,
   renderLocalTable,
+  renderReadTable,
   renderTableName,
   renderWord,
 } from './names.ts'
@@ -72,6 +73,8 @@ export function renderStatement(statement: Statement): string {
       return `SHOW TABLES${statement.system ? ' FROM system' : ''}${like(statement.like)}`
     case 'show_status':
       return `SHOW STATUS${like(statement.like)}`
+    case 'show_table_status':
+      return `SHOW TABLE STATUS${like(statement.like)}`
     case 'show_create_table':
       return renderShowCreateTable(statement)
     case 'describe':
@@ -233,7 +236,7 @@ function renderSelect(statement: Select): string {
   )
   return [
     `SELECT ${statement.items.map((item) => renderItem(item)).join(', ')}`,
-    statement.from === null ? '' : ` FROM ${renderTableName(statement.from)}`,
+    statement.from === null ? '' : ` FROM ${renderReadTable(statement.from)}`,
     clause('WHERE', statement.where),
     list(
       'GROUP BY',

@@ -113,6 +113,7 @@ describe('takeCatalog', () => {
       hasTable: async () => await Promise.resolve(true),
       columns: async () => await Promise.resolve([]),
       createStatement: async () => await Promise.resolve("CREATE TABLE t type='shard' local='system.t_s0'"),
+      tableSize: async () => await Promise.resolve({ rows: 0, bytes: 0 }),
       clusters: async () => await Promise.resolve([status]),
       cluster: async () => await Promise.resolve(status),
     }

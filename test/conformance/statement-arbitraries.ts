@@ -212,7 +212,12 @@ const select: fc.Arbitrary<Select> = fc
       ),
       { minLength: 1, maxLength: 3 },
     ),
-    from: fc.option(clusterTable),
+    from: fc.option(
+      fc.oneof(
+        clusterTable,
+        clusterTable.map((table) => ({ ...table, name: `${table.name}.@status` })),
+      ),
+    ),
     where: optionalFilter,
     groupBy: fc.array(expression, { maxLength: 2 }),
     having: optionalFilter,

@@ -40,6 +40,7 @@ export function nodeCatalogContract(implementation: string, start: () => Promise
     })
 
     tablesContract(() => subject)
+    sizesContract(() => subject, execute)
     clustersContract(() => subject, execute)
   })
 }
@@ -101,6 +102,35 @@ function tablesContract(subject: () => ContractCatalog): void {
     const { catalog, node } = subject()
     await expect(catalog.columns(node, 'catalog_none')).rejects.toMatchObject({ code: 'missing' })
     await expect(catalog.createStatement(node, 'catalog_none')).rejects.toMatchObject({ code: 'missing' })
+  })
+}
+
+function sizesContract(
+  subject: () => ContractCatalog,
+  execute: (...statements: readonly string[]) => Promise<void>,
+): void {
+  it('gives rows and bytes of a table, of which a new one has none', async () => {
+    const { catalog, node } = subject()
+    // A name that fits the pattern of the other one when `_` stands for any character.
+    await execute('CREATE TABLE system.catalog_z_s0 (title text)', 'CREATE TABLE system.catalog_zxs0 (n int)')
+    try {
+      await execute('INSERT INTO system.catalog_zxs0 (id, n) VALUES (1, 1)')
+      expect(await catalog.tableSize(node, 'system.catalog_z_s0')).toEqual({ rows: 0, bytes: 0 })
+      const values = Array.from({ length: 500 }, (_, index) => `(${index + 1}, '${'word '.repeat(40)}')`)
+      await execute(`INSERT INTO system.catalog_z_s0 (id, title) VALUES ${values.join(',')}`)
+      const size = await catalog.tableSize(node, 'system.catalog_z_s0')
+      expect(size.rows).toBe(500)
+      // Within the text itself and some times of it: indexes, page borders, compression.
+      expect(size.bytes).toBeGreaterThan(500 * 20)
+      expect(size.bytes).toBeLessThan(500 * 200 * 4)
+    } finally {
+      await execute('DROP TABLE system.catalog_z_s0', 'DROP TABLE system.catalog_zxs0')
+    }
+  })
+
+  it('gives no size for what has no rows of its own', async () => {
+    const { catalog, node } = subject()
+    await expect(catalog.tableSize(node, 'system.catalog_none')).rejects.toMatchObject({ code: 'missing' })
   })
 }
 

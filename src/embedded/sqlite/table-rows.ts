@@ -73,6 +73,13 @@ export class TableRows {
     return { table: this.table, rows: this.rowsName, fullTextTable: this.indexName }
   }
 
+  /** Pages of the rows, not of the full-text index: that is made anew from them wherever it is needed. */
+  sizeBytes(): number {
+    const sql = 'SELECT pgsize FROM dbstat WHERE name = ? AND aggregate = 1'
+    const [row] = this.#database.rows(sql, [this.rowsName])
+    return Number(row?.[0] ?? 0)
+  }
+
   /** The smallest order key in use; later rows get smaller ones, so that they come first. */
   firstOrder(): number {
     const [row] = this.#database.rows(`SELECT MIN("o") FROM ${this.rowsName}`)
