@@ -361,16 +361,17 @@ const FORWARD: readonly Row[] = [
 ]
 
 describe('one try forward', () => {
-  for (const { when, situation, kind, status, outcome } of FORWARD) {
-    it(`${when}`, async () => {
+  it.each(FORWARD.map((row) => [row.when, row] as const))(
+    '%s',
+    async (_when, { situation, kind, status, outcome }) => {
       const { result, command } = await tryForward(situation)
       expect({ kind: result.kind, status: command.status, outcome: command.outcome }).toEqual({
         kind,
         status,
         outcome,
       })
-    })
-  }
+    },
+  )
 
   it('keeps the text of what went wrong, and forgets it when it works', async () => {
     const failed = await tryForward({ answers: ['refused'] })
