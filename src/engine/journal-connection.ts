@@ -62,16 +62,18 @@ export class JournalConnection {
     signal: AbortSignal | undefined,
   ): Promise<{ reply: Reply; certain: boolean }> {
     const giveUpAt = this.#clock.now() + DEFAULT_PATIENCE_MS
-    let certain = true
+    let lostAnswer: { readonly error: unknown } | undefined
     for (let attempt = 1; ; attempt++) {
       signal?.throwIfAborted()
       try {
         const options = { timeoutMs: STATEMENT_TIMEOUT_MS, ...(signal === undefined ? {} : { signal }) }
-        return { reply: await call(this.#connection(), options), certain }
+        const reply = await call(this.#connection(), options)
+        return { reply, certain: lostAnswer === undefined }
       } catch (error) {
-        if (isOutcomeUnknown(error)) certain = false
-        else if (!isTransient(error)) throw certain ? error : new UncertainFailure(error)
-        if (signal === undefined && this.#clock.now() >= giveUpAt) throw error
+        if (isOutcomeUnknown(error)) lostAnswer ??= { error }
+        else if (!isTransient(error)) throw lostAnswer === undefined ? error : new UncertainFailure(error)
+        // That the last node did not answer says nothing about a try before, whose answer was lost.
+        if (signal === undefined && this.#clock.now() >= giveUpAt) throw lostAnswer?.error ?? error
         if (!isConflict(error)) this.#preferred++
         await this.#clock.sleep(backoffMs(attempt, this.#random, 1_000), signal)
       }
