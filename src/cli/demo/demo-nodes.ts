@@ -12,6 +12,8 @@ import { diskFull, nameTaken, type Sabotage } from './sabotage.ts'
 /** As many as it takes to write through two nodes and read through a third. */
 export const MIN_NODES = 3
 export const DEFAULT_CLUSTER = 'c'
+/** How soon embedded nodes miss one that was killed, in milliseconds; real ones take five seconds. */
+const FAILURE_DETECTION_MS = 2_000
 
 export type DemoPlace =
   /** Nodes in this process. Without a folder in a temporary one, which is kept or not. */
@@ -24,6 +26,15 @@ export type DemoPlace =
   /** Nodes that run already. */
   | { readonly kind: 'given'; readonly cluster: string; readonly urls: readonly string[] }
 
+/** Nodes that come and go as the demo wants. */
+export interface ChangingNodes {
+  /** Starts one more node and lets it join the cluster. */
+  add(): Promise<NodeId>
+  /** As with kill -9. */
+  kill(node: NodeId): Promise<void>
+  restart(node: NodeId): Promise<void>
+}
+
 /** The nodes that the demo works on. */
 export interface DemoNodes {
   readonly client: Client
@@ -34,6 +45,8 @@ export interface DemoNodes {
   /** The folder of embedded nodes when it is kept, else null. */
   readonly folder: string | null
   readonly sabotage: Sabotage
+  /** Null where no node may be added or killed: on given nodes, and in a folder that is used again. */
+  readonly changing: ChangingNodes | null
   close(): Promise<void>
 }
 
@@ -58,6 +71,7 @@ async function openGiven(urls: readonly string[], name: string): Promise<DemoNod
       embedded: false,
       folder: null,
       sabotage: nameTaken(client, cluster),
+      changing: null,
       close: async () => await client.close(),
     }
   } catch (error) {
@@ -79,6 +93,7 @@ async function openEmbedded(place: DemoPlace & { readonly kind: 'embedded' }): P
       embedded: true,
       folder,
       sabotage: diskFull(embedded),
+      changing: folder === null ? changingNodes(embedded) : null,
       close: async () => {
         await client.close()
         await embedded.close()
@@ -87,6 +102,14 @@ async function openEmbedded(place: DemoPlace & { readonly kind: 'embedded' }): P
   } catch (error) {
     await embedded.close()
     throw error
+  }
+}
+
+function changingNodes(embedded: EmbeddedCluster): ChangingNodes {
+  return {
+    add: async () => (await embedded.addNode({ join: true })).id,
+    kill: async (node) => await embedded.crash(node),
+    restart: async (node) => await embedded.restart(node),
   }
 }
 
@@ -103,6 +126,7 @@ async function startEmbedded(cluster: string, folder: string | null): Promise<Em
       nodes: MIN_NODES,
       cluster,
       latency: MEASURED_LATENCY,
+      failureDetectionMs: FAILURE_DETECTION_MS,
       ...(folder === null ? {} : { dataDir: folder }),
     })
   } catch (error) {

@@ -82,6 +82,27 @@ export type DemoEvent =
       readonly compared: Compared
       readonly ms: number
     }
+  | { readonly kind: 'growing'; readonly table: string }
+  | {
+      readonly kind: 'grown'
+      /** The node that came. */
+      readonly node: NodeId
+      readonly result: Rebalanced
+      /** What clients wrote and read meanwhile. */
+      readonly rows: number
+      readonly reads: number
+      readonly placements: readonly Placement[]
+      readonly ms: number
+    }
+  | { readonly kind: 'losing'; readonly node: NodeId }
+  | {
+      readonly kind: 'lost'
+      readonly node: NodeId
+      readonly result: FailedOver
+      readonly rows: number
+      readonly ms: number
+    }
+  | { readonly kind: 'returned'; readonly node: NodeId }
   /** `done` of `total` of what the current step does. */
   | { readonly kind: 'progress'; readonly done: number; readonly total: number; readonly unit: string }
   | { readonly kind: 'tidying' }
@@ -108,6 +129,22 @@ export interface FailedTable {
   readonly leftovers: readonly string[]
 }
 
+/** What clients saw while copies moved to a new node. */
+export interface Rebalanced {
+  readonly moves: number
+  /** Acknowledged rows that are missing, doubled or changed, and counts that were wrong. */
+  readonly rowsLost: number
+  readonly failedRequests: number
+  /** Longest time in which one node answered no request. */
+  readonly longestGapMs: number
+}
+
+/** What became of a dead node's copies. */
+export interface FailedOver {
+  readonly rowsLost: number
+  readonly rfRestored: boolean
+}
+
 /** What the demo has shown. `ok` only if all of it held. */
 export interface DemoResult {
   readonly ok: boolean
@@ -116,6 +153,9 @@ export interface DemoResult {
   readonly rows: { readonly written: number; readonly read: number }
   readonly failed: FailedTable
   readonly dropped: { readonly leftovers: readonly string[] }
+  /** Null where no node may be added or killed. */
+  readonly rebalanced: Rebalanced | null
+  readonly failover: FailedOver | null
 }
 
 /** Renders what the demo does. */

@@ -15,9 +15,10 @@ export class JsonReport implements DemoReport {
   }
 
   end(result: DemoResult): void {
-    const { ok, nodes, created, rows, failed, dropped } = result
+    const { ok, nodes, created, rows, failed, dropped, rebalanced, failover } = result
     const { table, shards, rf, commands, ms } = created
-    this.#print({ ok, nodes, created: { table, shards, rf, commands, ms }, rows, failed, dropped })
+    const moved = { rebalanced, failover }
+    this.#print({ ok, nodes, created: { table, shards, rf, commands, ms }, rows, failed, dropped, ...moved })
   }
 
   fail(error: unknown): void {

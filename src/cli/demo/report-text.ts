@@ -73,6 +73,17 @@ export class TextReport implements DemoReport {
         return this.#now(`dropping ${event.table}`)
       case 'dropped':
         return this.#dropped(event)
+      case 'growing':
+        this.#line()
+        return this.#now(`clients write ${event.table} and read it, a fourth node comes`)
+      case 'grown':
+        return this.#grown(event)
+      case 'losing':
+        return this.#now(`clients go on, ${event.node} is killed`)
+      case 'lost':
+        return this.#lost(event)
+      case 'returned':
+        return this.#good('returned', `${event.node} is back, and free of what others have taken over`)
       case 'progress':
         return this.#progress(event)
       case 'tidying':
@@ -217,6 +228,26 @@ export class TextReport implements DemoReport {
     }
     this.#bad('proof', `${plural(leftovers.length, 'difference')} to before:`)
     for (const leftover of leftovers) this.#detail(this.#style('red', leftover))
+  }
+
+  #grown({ node, result, rows, reads, placements, ms }: Of<'grown'>): void {
+    const { moves, rowsLost, failedRequests, longestGapMs } = result
+    this.#good('added', `${node}: ${plural(moves, 'replica set')} moved a copy to it, online`, ms)
+    for (const line of shardsByNodes(placements)) this.#detail(line)
+    const seen = `${number(rows)} rows written and ${number(reads)} counts read meanwhile`
+    const gaps = `${plural(failedRequests, 'request')} failed, longest gap ${duration(longestGapMs)}`
+    this.#rowsProof(rowsLost, `${seen}, ${gaps}`)
+  }
+
+  #lost({ node, result, rows, ms }: Of<'lost'>): void {
+    if (result.rfRestored) this.#good('killed', `${node}: its copies were made anew on the others`, ms)
+    else this.#bad('killed', `${node}: not every shard has all its copies again`)
+    this.#rowsProof(result.rowsLost, `${number(rows)} rows written meanwhile`)
+  }
+
+  #rowsProof(rowsLost: number, seen: string): void {
+    if (rowsLost === 0) this.#good('proof', `no row is missing or doubled: ${seen}`)
+    else this.#bad('proof', `${plural(rowsLost, 'row')} lost or wrong: ${seen}`)
   }
 
   #progress({ done, total, unit }: Of<'progress'>): void {

@@ -8,12 +8,24 @@ import { type CatalogSnapshot, diffCatalogs, takeCatalog } from '../../testing/c
 import { SAMPLE_STRUCTURE } from '../../testing/sample-rows.ts'
 import { abandonedDemoTables, dropTable, newDemoTable, removeTables, undoOperation } from './clean-up.ts'
 import type { DemoNodes } from './demo-nodes.ts'
-import type { Compared, DemoEvent, DemoResult, FailedTable, RowsRead, TableShape } from './events.ts'
+import type {
+  Compared,
+  DemoEvent,
+  DemoResult,
+  FailedOver,
+  FailedTable,
+  Rebalanced,
+  RowsRead,
+  TableShape,
+} from './events.ts'
+import { growAndLose } from './growing.ts'
 import { readRows, writeRows } from './rows.ts'
 
 const SHARDS = 4
 const ROWS = 10_000
 const RF = 2
+/** Enough for every replica set to hold some. */
+const MOVED_SHARDS = 12
 /** One copy on every one of three nodes: no replica set of the first table fits, so one must be made and undone. */
 const FAILING_RF = 3
 /** An operation that takes longer than this is no demo any more, in milliseconds; it goes on in the journal. */
@@ -40,31 +52,58 @@ export async function runDemo(
   const scene: Scene = { ...nodes, emit, signal }
   const first = { table: newDemoTable(nodes.client), shards: SHARDS, rf: RF }
   const second = { table: newDemoTable(nodes.client), shards: SHARDS, rf: FAILING_RF }
+  const growing = { table: newDemoTable(nodes.client), shards: MOVED_SHARDS, rf: RF }
+  const losing = { table: newDemoTable(nodes.client), shards: MOVED_SHARDS, rf: RF }
+  const shapes = { first, second, growing, losing }
   try {
-    return await play(scene, first, second)
+    return await play(scene, shapes)
   } catch (error) {
-    await tidy(scene, [first.table, second.table])
+    await tidy(
+      scene,
+      Object.values(shapes).map(({ table }) => table),
+    )
     throw error
   }
 }
 
-async function play(scene: Scene, first: TableShape, second: TableShape): Promise<DemoResult> {
+async function play(
+  scene: Scene,
+  { first, second, growing, losing }: Record<'first' | 'second' | 'growing' | 'losing', TableShape>,
+): Promise<DemoResult> {
   await takeUp(scene)
   const atFirst = await look(scene)
   const created = await create(scene, first)
   const rows = await writeAndRead(scene, first.table)
   const failed = await fail(scene, second)
   const dropped = await drop(scene, first.table, atFirst)
+  const { rebalanced, failover } = await moveCopies(scene, { growing, losing })
   const allRead = rows.read === rows.written && rows.written === ROWS
   const putBack = failed.state === 'rolled_back' && failed.leftovers.length === 0
   return {
-    ok: allRead && putBack && dropped.leftovers.length === 0,
+    ok: allRead && putBack && dropped.leftovers.length === 0 && nothingLost(rebalanced, failover),
     nodes: scene.nodes.length,
     created,
     rows,
     failed,
     dropped,
+    rebalanced,
+    failover,
   }
+}
+
+/** A node comes and another one dies, where the demo may do that. */
+async function moveCopies(
+  scene: Scene,
+  shapes: { readonly growing: TableShape; readonly losing: TableShape },
+): Promise<Pick<DemoResult, 'rebalanced' | 'failover'>> {
+  const { changing } = scene
+  if (changing === null) return { rebalanced: null, failover: null }
+  return await growAndLose({ ...scene, changing }, shapes)
+}
+
+function nothingLost(rebalanced: Rebalanced | null, failover: FailedOver | null): boolean {
+  const grown = rebalanced === null || (rebalanced.rowsLost === 0 && rebalanced.moves > 0)
+  return grown && (failover === null || (failover.rowsLost === 0 && failover.rfRestored))
 }
 
 /** Goes on with what a dead process has left, and drops tables of demos that never came to their end. */
