@@ -1,6 +1,6 @@
 import type { CallOptions, NodeCatalog } from '../domain/ports.ts'
 import type { CreateTable } from '../domain/statement.ts'
-import type { NodeId } from '../domain/words.ts'
+import { type NodeId, shardTableName } from '../domain/words.ts'
 import type { ObservedState } from '../planning/observed.ts'
 import type { ObservedTopology } from '../planning/topology.ts'
 import { parseStatement } from '../sql/index.ts'
@@ -36,7 +36,26 @@ export async function observeTopology(parts: {
     definitions,
     traits: records,
     drained: new Set([...records].filter(([, { drained }]) => drained).map(([node]) => node)),
-    sizes: new Map(),
+    sizes: await sizesOf(catalog, observed),
     busySets,
   }
+}
+
+/** One holder of each shard is asked: the copies are alike. */
+async function sizesOf(catalog: NodeCatalog, observed: ObservedState): Promise<Map<string, number>> {
+  const holders = new Map<string, NodeId>()
+  for (const { table, node, shards } of observed.placements) {
+    if (!observed.nodes.includes(node)) continue
+    for (const shard of shards) holders.set(shardTableName(table, shard), node)
+  }
+  const sizes = new Map<string, number>()
+  await Promise.all(
+    [...Map.groupBy(holders, ([, node]) => node)].map(async ([node, names]) => {
+      for (const [name] of names) {
+        if (observed.tables.get(node)?.has(name) !== true) continue
+        sizes.set(name, (await catalog.tableSize(node, name, CALL)).bytes)
+      }
+    }),
+  )
+  return sizes
 }
