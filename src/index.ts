@@ -28,6 +28,7 @@ export {
   type FaultHandle,
 } from './embedded/index.ts'
 export type { CommandCounts, ProgressEvent, ProgressListener } from './engine/events.ts'
+export type { Throttle } from './engine/throttle.ts'
 export { Client } from './library/client.ts'
 export { Cluster, type OperationOptions } from './library/cluster.ts'
 export { type FailedCommand, OperationError, type OperationSummary } from './library/operation-error.ts'

@@ -1,8 +1,10 @@
 import { ShardingError } from '../domain/errors.ts'
+import type { OperationType } from '../domain/operation.ts'
 import type { CallOptions, Clock, NodeCatalog, NodeConnector } from '../domain/ports.ts'
 import type { Statement, VerifyTables } from '../domain/statement.ts'
 import { type NodeId, parseShardTableName, type Placement } from '../domain/words.ts'
 import type { Guard, GuardedCommand } from './attempt.ts'
+import { assertMayCopy, type Throttle } from './throttle.ts'
 import { verifyCopies } from './verify.ts'
 
 /** How long a node may take to say what it holds, in milliseconds. */
@@ -10,18 +12,24 @@ const CALL: CallOptions = { timeoutMs: 5_000 }
 /** Tables compared at the same time: each needs a request a node at a time. */
 const TABLES_AT_ONCE = 4
 
+/** Operations whose copies can wait. */
+const MOVING: ReadonlySet<OperationType> = new Set<OperationType>(['rebalance', 'replace', 'drain', 'revert'])
+
 export interface CopyGuardParts {
   readonly connector: NodeConnector
   readonly catalog: NodeCatalog
   readonly clock: Clock
   /** The placement in force. */
   readonly placements: () => Promise<readonly Placement[]>
+  readonly throttle: () => Promise<Throttle>
+  /** Bytes that a node may hold, or null when it is not known. */
+  readonly capacityBytes: (node: NodeId) => Promise<number | null>
 }
 
 /**
  * Keeps the last promise whatever a plan says: a copy of a shard is dropped behind a pivot only when the
  * placement in force no longer names it and every holder that it names has one, in sync and equal to the others.
- * Also runs `VERIFY TABLES`.
+ * Also runs `VERIFY TABLES`, and lets copies wait for a node that is slow or full.
  */
 export class CopyGuard implements Guard {
   readonly #parts: CopyGuardParts
@@ -34,6 +42,11 @@ export class CopyGuard implements Guard {
     if (statement.kind === 'verify_tables') {
       await this.#verify(statement, signal)
       return true
+    }
+    if (statement.kind === 'join_cluster' && MOVING.has(about.operationType)) {
+      const { maxLatencyMs } = await this.#parts.throttle()
+      const capacityBytes = await this.#parts.capacityBytes(about.node)
+      await assertMayCopy(this.#parts, about.node, { maxLatencyMs, capacityBytes })
     }
     // The end of a whole table takes all its copies, and its placement before them.
     if (statement.kind === 'drop_table' && about.phase === 'after_pivot' && about.operationType !== 'drop') {

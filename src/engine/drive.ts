@@ -8,6 +8,7 @@ export interface Stepper {
   readonly group: string
   node(id: number): NodeId
   heavy(id: number): boolean
+  copies(id: number): boolean
   /** Announces the step in the journal. */
   prepare(id: number): Promise<void>
   /** One try; `attempt` counts from 1. */
@@ -80,6 +81,7 @@ class Drive {
     this.#lanes.submit(this.#stepper.node(id), {
       group: this.#stepper.group,
       heavy: this.#stepper.heavy(id),
+      copies: this.#stepper.copies(id),
       prepare: async () => await this.#prepare(id),
       run: async () => await this.#run(id, attempt),
     })

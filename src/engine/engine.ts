@@ -16,6 +16,7 @@ import { JournalWriter } from './journal-writer.ts'
 import { Lanes } from './lanes.ts'
 import { OperationRun, type RunContext } from './operation-run.ts'
 import { Probe } from './probe.ts'
+import type { Throttle } from './throttle.ts'
 import type { Touched } from './touched.ts'
 
 export interface EngineParts {
@@ -26,6 +27,8 @@ export interface EngineParts {
   readonly random: Random
   readonly fence: Fence
   readonly guard: Guard
+  /** How much of the cluster moving copies may take now. */
+  readonly throttle: () => Promise<Throttle>
   /** Whether the cluster of all nodes goes on without this node. */
   readonly isGone: (node: NodeId) => Promise<boolean>
   readonly onProgress: ProgressListener
@@ -47,10 +50,12 @@ interface LiveRun {
 /** Runs operations side by side for as long as one term of leadership lasts. */
 export class Engine {
   readonly #context: RunContext
+  readonly #throttle: () => Promise<Throttle>
   readonly #live = new Map<string, LiveRun>()
 
   constructor(parts: EngineParts) {
-    const { catalog, ...rest } = parts
+    const { catalog, throttle, ...rest } = parts
+    this.#throttle = throttle
     this.#context = {
       ...rest,
       writer: new JournalWriter(parts.journal, parts.fence),
@@ -97,7 +102,9 @@ export class Engine {
    * @returns one promise for each operation that was taken up
    */
   async watchOnce(): Promise<{ group: string; ended: Promise<EndedOperation> }[]> {
-    const { journal, clock } = this.#context
+    const { journal, clock, lanes } = this.#context
+    const { movesPerNode, movesInAll } = await this.#throttle()
+    lanes.limitCopies(movesPerNode, movesInAll)
     const resumed = []
     for (const operation of await journal.operations(OPERATION_STATES.filter((state) => !isEnded(state)))) {
       const { group, state, holdUntil } = operation

@@ -6,6 +6,8 @@ export interface LaneTask {
   readonly group: string
   /** Long-running on the node's side, such as a JOIN; one at a time, because nodes queue them anyway. */
   readonly heavy: boolean
+  /** It makes the node take in copies; {@link Lanes.limitCopies} says how many of these at a time. */
+  readonly copies: boolean
   /** Writes to the journal that it is about to begin. False: it is not wanted any more. */
   prepare(): Promise<boolean>
   /** Never rejects. */
@@ -25,42 +27,65 @@ export const DEFAULT_LANE_LIMITS: LaneLimits = { maxInFlight: 3, maxPrepared: 16
 export class Lanes {
   readonly #limits: LaneLimits
   readonly #lanes = new Map<NodeId, Lane>()
+  readonly #copies = new CopyCount()
 
   constructor(limits: LaneLimits = DEFAULT_LANE_LIMITS) {
     this.#limits = limits
   }
 
+  /** Holds from now on; what is under way goes on. */
+  limitCopies(perNode: number, inAll: number): void {
+    this.#copies.perNode = perNode
+    this.#copies.inAll = inAll
+    for (const lane of this.#lanes.values()) lane.pump()
+  }
+
   submit(node: NodeId, task: LaneTask): void {
     let lane = this.#lanes.get(node)
     if (lane === undefined) {
-      lane = new Lane(this.#limits)
+      lane = new Lane(this.#limits, this.#copies, () => {
+        for (const other of this.#lanes.values()) other.pump()
+      })
       this.#lanes.set(node, lane)
     }
     lane.submit(task)
   }
 }
 
+/** Copies under way over all lanes, and how many there may be. */
+class CopyCount {
+  perNode = Number.POSITIVE_INFINITY
+  inAll = Number.POSITIVE_INFINITY
+  inFlight = 0
+}
+
 class Lane {
   readonly #limits: LaneLimits
+  readonly #copies: CopyCount
+  readonly #onCopied: () => void
   /** Waiting tasks by group; groups take turns in the order of this map. */
   readonly #waiting = new Map<string, LaneTask[]>()
   readonly #prepared: LaneTask[] = []
   #preparing = 0
   #inFlight = 0
   #heavyInFlight = 0
+  #copiesInFlight = 0
 
-  constructor(limits: LaneLimits) {
+  constructor(limits: LaneLimits, copies: CopyCount, onCopied: () => void) {
     this.#limits = limits
+    this.#copies = copies
+    this.#onCopied = onCopied
   }
 
   submit(task: LaneTask): void {
     const waiting = this.#waiting.get(task.group)
     if (waiting === undefined) this.#waiting.set(task.group, [task])
     else waiting.push(task)
-    this.#pump()
+    this.pump()
   }
 
-  #pump(): void {
+  /** Starts what may start now. */
+  pump(): void {
     while (this.#inFlight < this.#limits.maxInFlight) {
       const task = this.#takePrepared()
       if (task === undefined) break
@@ -74,8 +99,15 @@ class Lane {
   }
 
   #takePrepared(): LaneTask | undefined {
-    const index = this.#prepared.findIndex((task) => !task.heavy || this.#heavyInFlight === 0)
+    const index = this.#prepared.findIndex(
+      (task) => (!task.heavy || this.#heavyInFlight === 0) && (!task.copies || this.#mayCopy()),
+    )
     return index < 0 ? undefined : this.#prepared.splice(index, 1)[0]
+  }
+
+  #mayCopy(): boolean {
+    const { perNode, inAll, inFlight } = this.#copies
+    return this.#copiesInFlight < perNode && inFlight < inAll
   }
 
   #takeWaiting(): LaneTask | undefined {
@@ -88,20 +120,30 @@ class Lane {
     return task
   }
 
+  #countCopy(change: 1 | -1): void {
+    this.#copiesInFlight += change
+    this.#copies.inFlight += change
+  }
+
   async #prepare(task: LaneTask): Promise<void> {
     this.#preparing++
     const wanted = await task.prepare()
     this.#preparing--
     if (wanted) this.#prepared.push(task)
-    this.#pump()
+    this.pump()
   }
 
   async #run(task: LaneTask): Promise<void> {
     this.#inFlight++
     if (task.heavy) this.#heavyInFlight++
+    if (task.copies) this.#countCopy(1)
     await task.run()
     this.#inFlight--
     if (task.heavy) this.#heavyInFlight--
-    this.#pump()
+    if (task.copies) {
+      this.#countCopy(-1)
+      this.#onCopied()
+    }
+    this.pump()
   }
 }

@@ -55,6 +55,11 @@ export class LiveCommand {
     return !this.#command.existedBefore && (this.#inDoubt || this.#command.tries > 1)
   }
 
+  /** Whether it makes its node take in copies that take as long as they are large. */
+  get copies(): boolean {
+    return this.#command.savepoint > 0 && this.statements.some(({ kind }) => kind === 'join_cluster')
+  }
+
   /** It puts one definition of a table in the place of another, so it can be sent again at any time. */
   get replaces(): boolean {
     return this.statements.some((statement, index) => isReplaced(statement, this.statements[index + 1]))

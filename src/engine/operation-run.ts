@@ -263,6 +263,7 @@ export class OperationRun {
     const attemptContext = this.#attemptContext(this.#context.fence.lost)
     return {
       ...this.#places(),
+      copies: () => false,
       prepare: async (id) => await this.#live(id).change('undo'),
       run: async (id, attempt) => await attemptUndo(this.#live(id), attemptContext, attempt),
       // Only lost leadership stops an undo; the next coordinator goes on with it.
@@ -272,11 +273,12 @@ export class OperationRun {
     }
   }
 
-  #places(): Pick<Stepper, 'group' | 'node' | 'heavy'> {
+  #places(): Pick<Stepper, 'group' | 'node' | 'heavy' | 'copies'> {
     return {
       group: this.#operation.group,
       node: (id) => this.#live(id).command.node,
       heavy: (id) => this.#live(id).heavy,
+      copies: (id) => this.#live(id).copies,
     }
   }
 

@@ -3,6 +3,7 @@ import { type NodeRecord, NodeRecords } from '../coordination/node-records.ts'
 import { clusterMembers, isGone, observe } from '../coordination/observe.ts'
 import { observeTopology } from '../coordination/observe-topology.ts'
 import { type Term, Terms } from '../coordination/terms.ts'
+import { ThrottleSettings } from '../coordination/throttle-settings.ts'
 import { InputError, ShardingError } from '../domain/errors.ts'
 import {
   isEnded,
@@ -25,6 +26,7 @@ import { setUpJournal } from '../engine/journal-setup.ts'
 import { PlacementStore } from '../coordination/placement-store.ts'
 import { RebalanceKeys } from '../coordination/rebalance-keys.ts'
 import { StateStore } from '../engine/state-store.ts'
+import type { Throttle } from '../engine/throttle.ts'
 import { statementsOf, type Touched, touchedBy } from '../engine/touched.ts'
 import type { ObservedState } from '../planning/observed.ts'
 import { planRebalance } from '../planning/plan-rebalance.ts'
@@ -37,6 +39,8 @@ import { ProgressHub } from './progress.ts'
 
 /** How long transient failures of an operation are retried before it is undone, in milliseconds. */
 export const DEFAULT_OPERATION_TIMEOUT_MS = 300_000
+/** The same for operations that move copies. */
+const DEFAULT_MOVE_TIMEOUT_MS = 86_400_000
 /** How often a call looks whether what it asked for is done, in milliseconds. */
 const REQUEST_POLL_MS = 50
 /** Operations that change the members of replica sets. */
@@ -81,6 +85,7 @@ export class Cluster {
   readonly #client: Client
   readonly #entries: readonly NodeId[]
   readonly #placements: PlacementStore
+  readonly #throttle: ThrottleSettings
   readonly #terms: Terms
   #nodes: readonly NodeId[]
   #ready: Promise<void> | undefined
@@ -100,6 +105,7 @@ export class Cluster {
     const state = new StateStore(connection, name, clock)
     this.records = new NodeRecords(state)
     this.rebalances = new RebalanceKeys(state)
+    this.#throttle = new ThrottleSettings(state)
     const leadership = new Leadership({ state, clock, owner })
     this.#terms = new Terms(leadership, clock, (fence) => this.#engine(fence))
     client.onClose(async () => await this.#terms.close())
@@ -221,6 +227,22 @@ export class Cluster {
     )
   }
 
+  /** How much of the cluster moving copies may take. */
+  async getThrottle(): Promise<Throttle> {
+    await this.ready()
+    return await this.#throttle.get()
+  }
+
+  /**
+   * Changes that, also for an operation that runs, whichever process runs it.
+   *
+   * @throws InputError for limits below 1
+   */
+  async setThrottle(change: Partial<Throttle>): Promise<Throttle> {
+    await this.ready()
+    return await this.#throttle.set(change)
+  }
+
   /** What operators say about a node: its zone, weight and capacity, and whether it takes copies. */
   async setNode(node: NodeId, change: Partial<NodeRecord>): Promise<NodeRecord> {
     await this.ready()
@@ -313,7 +335,7 @@ export class Cluster {
       epoch: fence.epoch,
       requestedBy: owner,
       now: clock.now(),
-      timeoutMs: options.timeoutMs ?? DEFAULT_OPERATION_TIMEOUT_MS,
+      timeoutMs: options.timeoutMs ?? defaultTimeoutMs(plan),
       ...(options.keepFinished === undefined ? {} : { keepFinished: options.keepFinished }),
       ...(options.holdMs === undefined ? {} : { holdMs: options.holdMs }),
     })
@@ -415,7 +437,10 @@ export class Cluster {
         catalog,
         clock,
         placements: async () => await this.#placements.all(),
+        throttle: async () => await this.#throttle.get(),
+        capacityBytes: async (node) => (await this.records.get(node)).capacityBytes,
       }),
+      throttle: async () => await this.#throttle.get(),
       isGone: async (node) => await isGone(catalog, this.name, this.#nodes, node),
       onProgress: (event) => this.progress.emit(event),
       onState: async (operation, { tables }) =>
@@ -443,6 +468,11 @@ export class Cluster {
     }
     await setUpJournal({ connector, catalog, cluster: this.name, node })
   }
+}
+
+/** Copying takes as long as the data is large, and whatever goes wrong meanwhile may pass. */
+function defaultTimeoutMs({ type }: Plan): number {
+  return MOVING_TYPES.has(type) ? DEFAULT_MOVE_TIMEOUT_MS : DEFAULT_OPERATION_TIMEOUT_MS
 }
 
 /** Two operations on one table, or on one replica set, would undo each other's work. */
