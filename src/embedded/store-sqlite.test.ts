@@ -186,7 +186,7 @@ describe('results', () => {
       'i: long',
       'j.a: string',
       'n=1: long',
-      'crc32(s): long long',
+      'crc32(s): long',
     ])
   })
 
@@ -417,6 +417,20 @@ describe('transactions and the file', () => {
     expect(store.fact('clusters')).toBeUndefined()
     store.close()
     rmSync(folder, { recursive: true })
+  })
+
+  test('scan gives ids from 2^63 on, which are kept as negative ones, and the largest', () => {
+    run('CREATE TABLE t (n int)')
+    const values = Array.from({ length: 998 }, (_, index) => `(${index + 1},0)`)
+    run(
+      `INSERT INTO t (id,n) VALUES (18446744073709551615,0),${values.join(',')},(9223372036854775807,0),(9223372036854775808,0)`,
+    )
+    const scanned = [...store.scan('t', null)].map((row) => row.get('id'))
+    expect(scanned.slice(0, 3)).toEqual([-(2n ** 63n), -1, 1])
+    expect(scanned.at(-1)).toBe(2n ** 63n - 1n)
+    expect(scanned).toHaveLength(1_001)
+    run('DELETE FROM t WHERE id=1')
+    expect([...store.scan('t', null)]).toHaveLength(1_000)
   })
 
   test('scan gives every row once by id, in pages, and replaceTable takes them', () => {

@@ -1,3 +1,5 @@
+import { unreachable } from '../../domain/errors.ts'
+import { DaemonError } from '../store.ts'
 import type { ResultType } from './column-kinds.ts'
 import { unsupported } from './column-kinds.ts'
 import { combined, emptyOf, fragment, widestNumber, type Fragment } from './fragment.ts'
@@ -8,6 +10,8 @@ export interface Call {
   readonly distinct: boolean
   /** `COUNT(*)`. */
   readonly star: boolean
+  /** Of the table that is read; errors begin with it. */
+  readonly table: string
 }
 
 type Compile = (parts: readonly Fragment[], call: Call) => Fragment
@@ -16,9 +20,19 @@ type Compile = (parts: readonly Fragment[], call: Call) => Fragment
 function simple(type: ResultType | 'operand', render: (text: string) => string): Compile {
   return (parts, call) => {
     const [operand] = parts
-    if (operand === undefined || parts.length !== 1) throw wrongArguments(call, 1)
+    if (operand === undefined || parts.length !== 1) throw wrongCount(call, parts.length)
     return combined(type === 'operand' ? operand.type : type, parts, (text = '') => render(text))
   }
+}
+
+function parseError(call: Call, text: string): DaemonError {
+  return new DaemonError(`table ${call.table}: parse error: ${text}`)
+}
+
+/** For functions that take one argument. */
+function wrongCount(call: Call, count: number): DaemonError {
+  const given = count === 0 ? 'without args' : `with ${count} args`
+  return parseError(call, `${call.name}() called ${given}, 1 args expected`)
 }
 
 function wrongArguments(call: Call, count: number): Error {
@@ -99,8 +113,55 @@ const length: Compile = (parts, call) => {
   return fragment(`LENGTH(CAST(${sql} AS BLOB))`, parameters, 'long', { nullable: operand.nullable })
 }
 
-const concat: Compile = (parts) =>
-  combined('string', parts, (...texts) => `(${texts.map((text) => `IFNULL(${text}, '')`).join(' || ')})`)
+/** Numbers are no strings there, and JSON is none either. */
+const concat: Compile = (parts, call) => {
+  if (parts.some(({ type }) => type === 'multi')) throw parseError(call, 'concat() arguments can not be MVA')
+  const wrong = parts.findIndex(({ type }) => type !== 'string')
+  if (wrong >= 0) {
+    throw parseError(call, `all CONCAT() arguments must be strings (arg ${wrong + 1} is not)`)
+  }
+  return combined(
+    'string',
+    parts,
+    (...texts) => `(${texts.map((text) => `IFNULL(${text}, '')`).join(' || ')})`,
+  )
+}
+
+/** Of anything but a string it is 0, without a word. */
+const checksum: Compile = (parts, call) => {
+  const [operand] = parts
+  if (operand === undefined || parts.length !== 1) throw wrongCount(call, parts.length)
+  if (operand.type === 'multi') throw parseError(call, 'crc32() arguments can not be MVA')
+  if (operand.type !== 'string') return fragment('0', [], 'long')
+  return { ...combined('long', parts, (text = '') => `crc32(${text})`), nullable: false }
+}
+
+/** As a SELECT shows it, but floats always with six decimals, and an empty document as no text. */
+const text: Compile = (parts, call) => {
+  const [operand] = parts
+  if (operand === undefined || parts.length !== 1) throw wrongCount(call, parts.length)
+  const { parameters, aggregate } = operand
+  return fragment(`IFNULL(${textOf(operand)}, '')`, parameters, 'string', { aggregate })
+}
+
+function textOf({ sql, shown, type }: Fragment): string {
+  switch (type) {
+    case 'float':
+      return `float_text(${sql})`
+    case 'double':
+      return `double_text(${sql})`
+    case 'json':
+      return `NULLIF(${sql}, '{}')`
+    case 'string':
+    case 'multi':
+    case 'long':
+    case 'long long':
+    case 'bool':
+      return `CAST(${shown ?? sql} AS TEXT)`
+    default:
+      return unreachable(type)
+  }
+}
 
 /** The functions an embedded node knows, by their lower-case name. */
 const CALLS: ReadonlyMap<string, Compile> = new Map<string, Compile>([
@@ -116,14 +177,14 @@ const CALLS: ReadonlyMap<string, Compile> = new Map<string, Compile>([
   ['all', quantified('all')],
   ['length', length],
   ['concat', concat],
-  ['crc32', simple('long long', (text) => `crc32(${text})`)],
+  ['crc32', checksum],
   ['abs', simple('operand', (text) => `ABS(${text})`)],
   ['ceil', simple('long long', (text) => `CAST(CEIL(${text}) AS INTEGER)`)],
   ['floor', simple('long long', (text) => `CAST(FLOOR(${text}) AS INTEGER)`)],
   ['sqrt', simple('double', (text) => `SQRT(${text})`)],
   ['lower', simple('string', (text) => `LOWER(${text})`)],
   ['upper', simple('string', (text) => `UPPER(${text})`)],
-  ['to_string', simple('string', (text) => `CAST(${text} AS TEXT)`)],
+  ['to_string', text],
   ['bigint', simple('long long', (text) => `CAST(${text} AS INTEGER)`)],
   ['integer', simple('long', (text) => `CAST(${text} AS INTEGER)`)],
   ['double', simple('double', (text) => `CAST(${text} AS REAL)`)],

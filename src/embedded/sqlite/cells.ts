@@ -12,6 +12,7 @@ export interface ConvertedCell {
 }
 
 const INT64_MAX = 2n ** 63n - 1n
+const UINT64_MAX = 2n ** 64n - 1n
 
 /**
  * A literal as it lies in a column of that type: integers cut to their width, floats to 32 bits, lists sorted,
@@ -78,9 +79,11 @@ export function convertId(value: Literal, place: string): bigint {
   if (isList(value)) throw new DaemonError(`${place}: MVA value specified for a non-MVA column`)
   const id = wholeNumber(value)
   if (id < 0n) throw new DaemonError('Negative document ids are not allowed')
-  return checkedId(id)
+  // Read as an unsigned number, kept and shown as a signed one.
+  return BigInt.asIntN(64, id < UINT64_MAX ? id : UINT64_MAX)
 }
 
+/** An id made here, after the largest of a table. */
 export function checkedId(id: bigint): bigint {
   if (id > INT64_MAX) throw new DaemonError(`document id ${id} is out of range`)
   return id

@@ -37,6 +37,7 @@ export function compileExpression(expression: Expression, scope: Scope): Fragmen
         ? compileMatch(expression.arguments, scope)
         : compileFunction(expression, scope)
     case 'binary':
+      refuseTextOperands(expression, scope)
       return compileBinary(expression.operator, compile(expression.left), compile(expression.right))
     case 'not':
       return combined('long', [compile(expression.operand)], (text = '') => `(NOT ${text})`)
@@ -51,8 +52,43 @@ export function compileExpression(expression: Expression, scope: Scope): Fragmen
 
 function compileFunction(call: Extract<Expression, { kind: 'call' }>, scope: Scope): Fragment {
   const star = call.arguments.some((argument) => argument.kind === 'star')
+  if (scope.place === 'item') refuseTextFields(call, scope)
   const parts = star ? [] : call.arguments.map((argument) => compileExpression(argument, scope))
-  return compileCall({ name: call.name, distinct: call.distinct, star }, parts)
+  return compileCall({ name: call.name, distinct: call.distinct, star, table: scope.table.name }, parts)
+}
+
+const NUMERIC_AGGREGATES: ReadonlySet<string> = new Set(['sum', 'min', 'max', 'avg'])
+
+/** What a text field holds comes back from a SELECT, and that is all. */
+function refuseTextFields(call: Extract<Expression, { kind: 'call' }>, scope: Scope): void {
+  const field = call.arguments.find((argument) => isTextFieldName(argument, scope))
+  if (field?.kind !== 'column') return
+  const table = scope.table.name
+  if (NUMERIC_AGGREGATES.has(call.name)) {
+    const name = call.name.toUpperCase()
+    throw new DaemonError(`table ${table}: ${name}() cannot be used on text/string column '${field.column}'`)
+  }
+  if (call.name === 'count') {
+    throw new DaemonError(`table ${table}: group-count-distinct attribute '${field.column}' not found`)
+  }
+  throw new DaemonError(`table ${table}: parse error: stored fields can't be used in expressions`)
+}
+
+function refuseTextOperands(
+  { operator, left, right }: Extract<Expression, { kind: 'binary' }>,
+  scope: Scope,
+): void {
+  if (scope.place !== 'item' || (!isTextFieldName(left, scope) && !isTextFieldName(right, scope))) return
+  const problem = isComparison(operator)
+    ? "stored fields can't be used in expressions"
+    : 'numeric operation applied to non-numeric operands'
+  throw new DaemonError(`table ${scope.table.name}: parse error: ${problem}`)
+}
+
+function isTextFieldName(expression: Expression, { table }: Scope): boolean {
+  if (expression.kind !== 'column') return false
+  const column = columnOf(table, expression.column)
+  return column !== undefined && isTextField(column) && isStored(column)
 }
 
 type ColumnExpression = Extract<Expression, { kind: 'column' }>

@@ -1,6 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { crc32 } from 'node:zlib'
 import { DaemonError } from '../store.ts'
+import { decimalText } from './decimal-text.ts'
 import { multiCompares, multiIn } from './multi-value.ts'
 
 /** Compiled patterns kept: a query uses one or two, a busy node a few dozen. */
@@ -41,6 +42,8 @@ export function registerFunctions(database: DatabaseSync): void {
     return compiled.test(String(text ?? '')) ? 1 : 0
   })
   database.function('crc32', options, (text) => crc32(String(text ?? '')))
+  database.function('float_text', { deterministic: true }, (value) => decimalText(Math.fround(Number(value))))
+  database.function('double_text', { deterministic: true }, (value) => decimalText(Number(value)))
   database.function('multi_compares', options, (text, quantifier, operator, other) =>
     multiCompares(String(text), String(quantifier), String(operator), BigInt(String(other))) ? 1 : 0,
   )

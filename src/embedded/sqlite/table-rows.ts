@@ -9,6 +9,10 @@ import type { TableSource } from './select.ts'
 /** Rows that a scan holds in memory at a time. */
 const SCAN_PAGE_ROWS = 1_000
 
+/** Ids from 2^63 on are kept as negative numbers. */
+const SMALLEST_ID = -(2n ** 63n)
+const LARGEST_ID = 2n ** 63n - 1n
+
 /** SQLite's code for a primary key that exists. */
 const SQLITE_CONSTRAINT_PRIMARYKEY = 1_555
 
@@ -166,17 +170,17 @@ export class TableRows {
   *scan(where: SqlText): Iterable<StoredRow> {
     const names = this.table.columns.map((column) => `, ${sqliteName(column.name)}`).join('')
     const sql =
-      `SELECT "id"${names} FROM ${this.rowsName} WHERE "id" > ? AND ${where.sql} ` +
+      `SELECT "id"${names} FROM ${this.rowsName} WHERE "id" >= ? AND ${where.sql} ` +
       `ORDER BY "id" LIMIT ${SCAN_PAGE_ROWS}`
-    let last = 0n
+    let next = SMALLEST_ID
     for (;;) {
-      const page = this.#database.rows(sql, [last, ...where.parameters])
+      const page = this.#database.rows(sql, [next, ...where.parameters])
       for (const cells of page) {
         const values = cells.map((cell) => plainCell(cell) ?? '')
-        last = BigInt(values[0] ?? 0)
+        next = BigInt(values[0] ?? 0) + 1n
         yield storedRow(this.table, values)
       }
-      if (page.length < SCAN_PAGE_ROWS) return
+      if (page.length < SCAN_PAGE_ROWS || next > LARGEST_ID) return
     }
   }
 
