@@ -35,6 +35,7 @@ import { planRevert } from '../planning/plan-revert.ts'
 import type { ObservedTopology } from '../planning/topology.ts'
 import type { Client } from './client.ts'
 import { type OperationSummary, succeededOrThrow, summarize } from './operation-error.ts'
+import { assertFresh, type PreparedPlan, prepared } from './prepared-plan.ts'
 import { ProgressHub } from './progress.ts'
 
 /** How long transient failures of an operation are retried before it is undone, in milliseconds. */
@@ -152,7 +153,7 @@ export class Cluster {
     return succeededOrThrow(ended)
   }
 
-  async planDrain(nodes: readonly NodeId[]): Promise<Plan> {
+  async planDrain(nodes: readonly NodeId[]): Promise<PreparedPlan> {
     const { ids } = this.#client.parts
     const goal = { type: 'drain', leaving: nodes } as const
     return await this.plan(async ({ topology }) => planRebalance(await topology(), goal, ids))
@@ -173,7 +174,7 @@ export class Cluster {
     )
   }
 
-  async planReplace(dead: readonly NodeId[], by?: NodeId): Promise<Plan> {
+  async planReplace(dead: readonly NodeId[], by?: NodeId): Promise<PreparedPlan> {
     return await this.plan(async (planning) => await this.#planReplace(planning, dead, by))
   }
 
@@ -315,9 +316,24 @@ export class Cluster {
    *
    * @throws InputError for what cannot be done
    */
-  async plan(makePlan: (planning: Planning) => Promise<Plan>): Promise<Plan> {
+  async plan(makePlan: (planning: Planning) => Promise<Plan>): Promise<PreparedPlan> {
     await this.ready()
-    return await makePlan(await this.#look(await this.#touchedInJournal()))
+    const planning = await this.#look(await this.#touchedInJournal())
+    return prepared(await makePlan(planning), planning.observed)
+  }
+
+  /**
+   * Runs a plan exactly as it was made.
+   *
+   * @throws ShardingError `plan_stale` when the cluster has changed since then; nothing was changed by us
+   * @throws OperationError when a command failed
+   */
+  async execute(plan: PreparedPlan, options: OperationOptions = {}): Promise<OperationSummary> {
+    const makePlan = async ({ observed }: Planning) => {
+      assertFresh(plan, observed)
+      return await Promise.resolve(plan)
+    }
+    return succeededOrThrow(await this.run(makePlan, options))
   }
 
   async #store(

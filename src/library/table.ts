@@ -11,6 +11,7 @@ import { checkTableName, parseColumnList, parseStatement, parseTableOptions } fr
 import type { Client } from './client.ts'
 import type { Cluster, OperationOptions, Planning } from './cluster.ts'
 import { type OperationSummary, succeededOrThrow, summarize } from './operation-error.ts'
+import type { PreparedPlan } from './prepared-plan.ts'
 import type { Queue } from './queue.ts'
 import { Rebalancing, type RebalancingProgress } from './rebalancing.ts'
 
@@ -105,7 +106,7 @@ export class Table {
   }
 
   /** The plan that {@link shard} would make now. Nothing is changed. */
-  async planShard(shards: number, rf: number): Promise<Plan> {
+  async planShard(shards: number, rf: number): Promise<PreparedPlan> {
     checkShardsAndRf(shards, rf)
     const { ids } = this.#client.parts
     const request = { table: this.name, columns: this.columns, options: this.options, shards, rf }
@@ -115,12 +116,12 @@ export class Table {
   }
 
   /** The plan that {@link drop} would make now. Nothing is changed. */
-  async planDrop(): Promise<Plan> {
+  async planDrop(): Promise<PreparedPlan> {
     return await this.#cluster.plan(async ({ observed }) => await this.#planDrop(observed))
   }
 
   /** The plan that {@link rebalance} would make now; its reasons say why it moves what, and no more. */
-  async planRebalance(): Promise<Plan> {
+  async planRebalance(): Promise<PreparedPlan> {
     return await this.#cluster.plan(async (planning) => await this.#planRebalance(planning))
   }
 
