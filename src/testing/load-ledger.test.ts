@@ -32,7 +32,7 @@ describe('the ledger of a load', () => {
     ledger.acknowledgeUpdate(id)
     expect(versionsThatMayBe(ledger, id)).toEqual([1])
     expect(ledger.beginUpdate(id)).toBe(2)
-    ledger.refuseUpdate(id)
+    ledger.forgetUpdate(id)
     expect(versionsThatMayBe(ledger, id)).toEqual([1])
     expect(ledger.beginUpdate(id)).toBe(3)
     expect(versionsThatMayBe(ledger, id)).toEqual([1, 3])

@@ -87,7 +87,8 @@ export class LoadLedger {
     this.#states[index] = ACKNOWLEDGED
   }
 
-  refuseUpdate(id: number): void {
+  /** The update never left; another one may follow. */
+  forgetUpdate(id: number): void {
     this.#states[id - this.firstId] = ACKNOWLEDGED
   }
 

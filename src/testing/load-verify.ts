@@ -11,6 +11,8 @@ const MAX_NAMED_IDS = 1_000
 /** How often a read is sent in all, and the time before each further try, in milliseconds. */
 const MAX_TRIES = 5
 const RETRY_MS = 100
+/** Before a row that is missing is looked for again: all tries cover what a dying node hides. In milliseconds. */
+const MISSING_RETRY_MS = 1_000
 
 /** In what a table differs from what its load wrote. Ids ascending, at most 1,000 of each kind. */
 export interface LoadDifferences {
@@ -27,6 +29,9 @@ export interface LoadDifferences {
 /** Answers in full, or rejects. */
 type ReadWhole = (sql: string) => Promise<Reply>
 
+/** Counts the rows of a range of ids, which are `atLeast` so many, or rejects. */
+type CountRange = (firstId: number, lastId: number, atLeast: number) => Promise<number>
+
 /**
  * Compares all rows of a table, as one node shows them, with what must be there and what may be.
  *
@@ -39,6 +44,25 @@ export async function compareRows(
   clock: Clock,
 ): Promise<LoadDifferences> {
   const read: ReadWhole = async (sql) => await readWhole(connection, sql, clock)
+  const count: CountRange = async (firstId, lastId, atLeast) => {
+    const sql = countRowsBetween(table, firstId, lastId)
+    return countIn(await readWhole(connection, sql, clock, (reply) => countIn(reply) >= atLeast))
+  }
+  for (let tries = 1; ; tries++) {
+    const { seen, ...differences } = await readRows(table, ledger, read)
+    if (differences.missing.length === 0 || tries >= MAX_TRIES) {
+      return { ...differences, doubled: await findDoubled(ledger.firstId, seen, count) }
+    }
+    await clock.sleep(MISSING_RETRY_MS)
+  }
+}
+
+/** One reading of all rows. `seen` is 1 at the place of each row that is there. */
+async function readRows(
+  table: string,
+  ledger: LoadLedger,
+  read: ReadWhole,
+): Promise<Omit<LoadDifferences, 'doubled'> & { readonly seen: Uint8Array }> {
   const seen = new Uint8Array(ledger.begun)
   const foreign: number[] = []
   const changed: number[] = []
@@ -53,7 +77,7 @@ export async function compareRows(
     const id = ledger.firstId + index
     if (isSeen === 0 && ledger.mustBeThere(id)) name(missing, id)
   }
-  return { missing, doubled: await findDoubled(table, ledger.firstId, seen, read), foreign, changed }
+  return { missing, foreign, changed, seen }
 }
 
 async function* allRows(table: string, read: ReadWhole): AsyncGenerator<Row> {
@@ -76,20 +100,15 @@ async function* allRows(table: string, read: ReadWhole): AsyncGenerator<Row> {
  * The ids that are in more than one shard. A read of rows does not show them: of equal ids from several shards the
  * daemon keeps one. A count does, so ranges that count more rows than were read are halved until one id is left.
  */
-async function findDoubled(
-  table: string,
-  firstId: number,
-  seen: Uint8Array,
-  read: ReadWhole,
-): Promise<number[]> {
+async function findDoubled(firstId: number, seen: Uint8Array, count: CountRange): Promise<number[]> {
   const seenBefore = new Uint32Array(seen.length + 1)
   for (const [index, isSeen] of seen.entries()) seenBefore[index + 1] = (seenBefore[index] ?? 0) + isSeen
   const doubled: number[] = []
   const search = async (first: number, last: number): Promise<void> => {
     if (first > last || doubled.length >= MAX_NAMED_IDS) return
-    const { rows } = await read(countRowsBetween(table, firstId + first, firstId + last))
-    const counted = Number(rows[0]?.['found'] ?? 0)
-    if (counted <= (seenBefore[last + 1] ?? 0) - (seenBefore[first] ?? 0)) return
+    const seenHere = (seenBefore[last + 1] ?? 0) - (seenBefore[first] ?? 0)
+    const counted = await count(firstId + first, firstId + last, seenHere)
+    if (counted === seenHere) return
     if (first === last) {
       // A row that has arrived only since is there once.
       if (counted > 1) doubled.push(firstId + first)
@@ -108,14 +127,24 @@ function name(ids: number[], id: number): void {
   if (ids.length < MAX_NAMED_IDS && ids.at(-1) !== id) ids.push(id)
 }
 
+function countIn({ rows }: Reply): number {
+  return Number(rows[0]?.['found'] ?? 0)
+}
+
 /** An answer with a warning may be a part only, and what comes back soon is waited for. */
-async function readWhole(connection: NodeConnection, sql: string, clock: Clock): Promise<Reply> {
+async function readWhole(
+  connection: NodeConnection,
+  sql: string,
+  clock: Clock,
+  isWhole: (reply: Reply) => boolean = () => true,
+): Promise<Reply> {
   const { node } = connection
   for (let tries = 1; ; tries++) {
     try {
       const reply = await connection.read(sql)
-      if (reply.warning === '') return reply
-      throw new NodeError('busy', { node, sql, message: `${node} answered only in part: ${reply.warning}` })
+      if (reply.warning === '' && isWhole(reply)) return reply
+      const reason = reply.warning || 'it does not count rows that it has just shown'
+      throw new NodeError('busy', { node, sql, message: `${node} answered only in part: ${reason}` })
     } catch (error) {
       const mayWorkLater = error instanceof ShardingError && errorRule(error.code).retry !== 'never'
       if (!mayWorkLater || tries >= MAX_TRIES) throw error

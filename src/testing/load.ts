@@ -20,6 +20,8 @@ const REQUEST_TIMEOUT_MS = 10_000
 /** Rows updated one after the other lie this far apart: a prime, so that all rows have their turn. */
 const UPDATE_STRIDE = 7_919
 
+/** Failures of statements that were not sent. */
+const NEVER_LEFT: ReadonlySet<string> = new Set<NodeErrorCode>(['unreachable', 'closed'])
 /** Failures after which a write may have taken effect all the same. */
 const MAY_HAVE_HAPPENED: ReadonlySet<string> = new Set<NodeErrorCode>([
   'outcome_unknown',
@@ -74,8 +76,10 @@ export interface LoadReport {
   readonly wrongCounts: readonly WrongCount[]
 }
 
-/** How a request ended: `refused` is certain not to have changed anything. */
-type Outcome = { readonly kind: 'answered'; readonly reply: Reply } | { readonly kind: 'refused' | 'unknown' }
+/** How a request failed: it never left, a node said no to it, or it may have been done. */
+type Failure = 'unsent' | 'refused' | 'unknown'
+
+type Outcome = { readonly kind: 'answered'; readonly reply: Reply } | { readonly kind: Failure }
 
 /**
  * Clients that write and read a sharded table all the time through different nodes, and the proof afterwards of what
@@ -153,7 +157,8 @@ export class Load {
 
   /**
    * Reads all rows through `node` and says what is wrong. A row whose INSERT had no answer may be there or not, but
-   * only once; one with an UPDATE that had none may have it or not.
+   * only once; one with an UPDATE that failed may have it or not. A node that cannot reach a shard may leave out its
+   * rows for some seconds without a word, so it is asked again before a row counts as missing.
    *
    * @throws InputError before stop() has resolved
    * @throws NodeError when the node does not answer in full
@@ -199,7 +204,7 @@ export class Load {
   async #insert(client: number, rows: OwnRows): Promise<void> {
     const id = this.#ledger.beginInsert()
     const { kind } = await this.#change(client, id, insertRow(this.#options.table, id))
-    if (kind === 'refused') this.#ledger.refuseInsert(id)
+    if (kind === 'unsent' || kind === 'refused') this.#ledger.refuseInsert(id)
     if (kind !== 'answered') return
     const now = this.#options.clock.now()
     this.#ledger.acknowledgeInsert(id)
@@ -209,19 +214,19 @@ export class Load {
 
   async #update(client: number, id: number, version: number): Promise<void> {
     const { kind } = await this.#change(client, id, updateRow(this.#options.table, id, version))
-    if (kind === 'refused') this.#ledger.refuseUpdate(id)
+    // What one copy of the shard has refused may have been done on another.
+    if (kind === 'unsent') this.#ledger.forgetUpdate(id)
     if (kind !== 'answered') return
     this.#ledger.acknowledgeUpdate(id)
     this.#updates += 1
   }
 
-  /** A statement that changes exactly one row. */
+  /** A statement that changes one row. An UPDATE goes to every copy of a remote shard, and may count each of them. */
   async #change(client: number, id: number, sql: string): Promise<Outcome> {
     const outcome = await this.#request(
       this.#nodeOf(client),
       async (connection) => await connection.execute(sql, { timeoutMs: REQUEST_TIMEOUT_MS }),
-      ({ total }) =>
-        total === 1 ? '' : `${sql.slice(0, sql.indexOf(' '))} changed ${total} rows in place of 1`,
+      ({ total }) => (total > 0 ? '' : `${sql.slice(0, sql.indexOf(' '))} changed no row`),
       // Otherwise every row would be another kind of failure.
       (text) => text.replaceAll(`'${id}'`, "'…'"),
     )
@@ -277,7 +282,7 @@ export class Load {
     } catch (error) {
       if (!(error instanceof ShardingError)) throw error
       fail(failureText(error))
-      return { kind: MAY_HAVE_HAPPENED.has(error.code) ? 'unknown' : 'refused' }
+      return { kind: outcomeOf(error) }
     }
   }
 
@@ -318,6 +323,11 @@ class OwnRows {
     this.#turns += 1
     return this.#ids[(this.#turns * UPDATE_STRIDE) % settled]
   }
+}
+
+function outcomeOf({ code }: ShardingError): Failure {
+  if (NEVER_LEFT.has(code)) return 'unsent'
+  return MAY_HAVE_HAPPENED.has(code) ? 'unknown' : 'refused'
 }
 
 function countIn({ rows }: Reply): number {
