@@ -33,7 +33,7 @@ export type DriveResult =
  * when nothing is in flight any more.
  *
  * Rejects when the journal cannot be written: then the outcome of what was in flight is unknown, and whoever
- * leads next finds out.
+ * leads next finds out. Rejects with a TypeError when items wait for each other in a circle.
  */
 export async function drive(
   graph: DependencyGraph,
@@ -149,8 +149,11 @@ class Drive {
 
   #settleWhenIdle(): void {
     if (this.#busy > 0) return
+    // Nothing is left that could be stopped, so nobody needs to listen any more.
+    this.#stop.abort()
     if (this.#fault !== undefined) this.#result.reject(this.#fault.reason)
     else if (this.#outcome !== undefined) this.#result.resolve(this.#outcome)
     else if (this.#graph.size === 0) this.#result.resolve({ kind: 'done' })
+    else this.#result.reject(new TypeError(`${this.#graph.size} commands wait for each other`))
   }
 }
