@@ -17,7 +17,7 @@ export interface LaneTask {
 export interface LaneLimits {
   /** Statements in flight to one node. More than a few only slow the daemon down. */
   readonly maxInFlight: number
-  /** Tasks announced in the journal ahead of their turn, so that one journal write serves several. */
+  /** Tasks of a group announced in the journal ahead of their turn, so that one journal write serves several. */
   readonly maxPrepared: number
 }
 
@@ -66,7 +66,8 @@ class Lane {
   /** Waiting tasks by group; groups take turns in the order of this map. */
   readonly #waiting = new Map<string, LaneTask[]>()
   readonly #prepared: LaneTask[] = []
-  #preparing = 0
+  /** By group, how many are being prepared or are prepared: what may not run yet must hold up no other group. */
+  readonly #ahead = new Map<string, number>()
   #inFlight = 0
   #heavyInFlight = 0
   #copiesInFlight = 0
@@ -91,9 +92,7 @@ class Lane {
       if (task === undefined) break
       void this.#run(task)
     }
-    while (this.#preparing + this.#prepared.length < this.#limits.maxPrepared) {
-      const task = this.#takeWaiting()
-      if (task === undefined) break
+    for (let task = this.#takeWaiting(); task !== undefined; task = this.#takeWaiting()) {
       void this.#prepare(task)
     }
   }
@@ -102,7 +101,9 @@ class Lane {
     const index = this.#prepared.findIndex(
       (task) => (!task.heavy || this.#heavyInFlight === 0) && (!task.copies || this.#mayCopy()),
     )
-    return index < 0 ? undefined : this.#prepared.splice(index, 1)[0]
+    const [task] = index < 0 ? [] : this.#prepared.splice(index, 1)
+    if (task !== undefined) this.#countAhead(task.group, -1)
+    return task
   }
 
   #mayCopy(): boolean {
@@ -111,13 +112,20 @@ class Lane {
   }
 
   #takeWaiting(): LaneTask | undefined {
-    const next = this.#waiting.entries().next().value
-    if (next === undefined) return undefined
-    const [group, tasks] = next
-    const task = tasks.shift()
-    this.#waiting.delete(group)
-    if (tasks.length > 0) this.#waiting.set(group, tasks)
-    return task
+    for (const [group, tasks] of this.#waiting) {
+      if ((this.#ahead.get(group) ?? 0) >= this.#limits.maxPrepared) continue
+      const task = tasks.shift()
+      this.#waiting.delete(group)
+      if (tasks.length > 0) this.#waiting.set(group, tasks)
+      return task
+    }
+    return undefined
+  }
+
+  #countAhead(group: string, change: 1 | -1): void {
+    const count = (this.#ahead.get(group) ?? 0) + change
+    if (count === 0) this.#ahead.delete(group)
+    else this.#ahead.set(group, count)
   }
 
   #countCopy(change: 1 | -1): void {
@@ -126,10 +134,10 @@ class Lane {
   }
 
   async #prepare(task: LaneTask): Promise<void> {
-    this.#preparing++
+    this.#countAhead(task.group, 1)
     const wanted = await task.prepare()
-    this.#preparing--
     if (wanted) this.#prepared.push(task)
+    else this.#countAhead(task.group, -1)
     this.pump()
   }
 
