@@ -18,17 +18,22 @@ class HandSteps implements Stepper {
   readonly group = 'g'
   readonly log: string[] = []
   readonly #waiting = new Map<string, PromiseWithResolvers<AttemptResult>>()
+  readonly #kind: { readonly heavy: boolean; readonly copies: boolean }
+
+  constructor(kind = { heavy: false, copies: false }) {
+    this.#kind = kind
+  }
 
   node(id: number): string {
     return `node${id % 2}`
   }
 
   heavy(): boolean {
-    return false
+    return this.#kind.heavy
   }
 
   copies(): boolean {
-    return false
+    return this.#kind.copies
   }
 
   async prepare(id: number): Promise<void> {
@@ -176,6 +181,32 @@ describe('a drive', () => {
     expect(await driven).toEqual({ kind: 'halted' })
     expect(steps.log).not.toContain('prepare 3')
   })
+
+  it.each(['heavy', 'copies'] as const)(
+    'that is halted does not wait for another operation whose %s holds it up',
+    async (kind) => {
+      const lanes = new Lanes()
+      lanes.limitCopies(1, 1)
+      const other = Promise.withResolvers<void>()
+      const task = { heavy: kind === 'heavy', copies: kind === 'copies' }
+      lanes.submit('node1', {
+        ...task,
+        group: 'other',
+        isWanted: () => true,
+        prepare: async () => await Promise.resolve(true),
+        run: async () => await other.promise,
+      })
+      const steps = new HandSteps(task)
+      const halt = new AbortController()
+      const driven = drive(new DependencyGraph([1], () => []), steps, lanes, halt.signal)
+      await steps.done('prepare 1')
+      expect(steps.open()).toEqual([])
+      halt.abort()
+      await steps.done('abandon 1')
+      expect(await driven).toEqual({ kind: 'halted' })
+      other.resolve()
+    },
+  )
 
   it('that is halted before it begins does nothing', async () => {
     const steps = new HandSteps()

@@ -62,7 +62,7 @@ class Drive {
     this.#lanes = lanes
     const onHalt = () => {
       this.#outcome ??= { kind: 'halted' }
-      this.#stop.abort()
+      this.#stopStarting()
       this.#settleWhenIdle()
     }
     if (halt.aborted) onHalt()
@@ -82,6 +82,7 @@ class Drive {
       group: this.#stepper.group,
       heavy: this.#stepper.heavy(id),
       copies: this.#stepper.copies(id),
+      isWanted: () => !this.#stop.signal.aborted,
       prepare: async () => await this.#prepare(id),
       run: async () => await this.#run(id, attempt),
     })
@@ -120,7 +121,7 @@ class Drive {
         break
       case 'failed':
         this.#outcome ??= { kind: 'failed', id, error: result.error }
-        this.#stop.abort()
+        this.#stopStarting()
         break
     }
   }
@@ -139,7 +140,13 @@ class Drive {
 
   #abort(reason: unknown): void {
     this.#fault ??= { reason }
+    this.#stopStarting()
+  }
+
+  /** What is announced and held up on a lane is abandoned at once. */
+  #stopStarting(): void {
     this.#stop.abort()
+    this.#lanes.pump()
   }
 
   #finished(): void {

@@ -33,6 +33,7 @@ class HandLanes {
       group: given.group ?? 'g',
       heavy: given.heavy ?? false,
       copies: given.copies ?? false,
+      isWanted: () => given.wanted ?? true,
       prepare: async () => {
         this.prepared.push(name)
         if (!this.#byHand) return given.wanted ?? true
@@ -237,6 +238,7 @@ it('lanes run everything exactly once and never more at a time than they may', a
         const { wanted } = task
         lanes.submit(task.node, {
           ...task,
+          isWanted: () => wanted,
           prepare: async () => await Promise.resolve(wanted),
           run: async () => {
             ran.push(index)

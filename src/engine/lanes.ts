@@ -8,6 +8,8 @@ export interface LaneTask {
   readonly heavy: boolean
   /** It makes the node take in copies; {@link Lanes.limitCopies} says how many of these at a time. */
   readonly copies: boolean
+  /** False: it will do nothing when it runs, so it waits for none of its kind. Whoever changes that calls {@link Lanes.pump}. */
+  isWanted(): boolean
   /** Writes to the journal that it is about to begin. False: it is not wanted any more. */
   prepare(): Promise<boolean>
   /** Never rejects. */
@@ -37,15 +39,18 @@ export class Lanes {
   limitCopies(perNode: number, inAll: number): void {
     this.#copies.perNode = perNode
     this.#copies.inAll = inAll
+    this.pump()
+  }
+
+  /** Starts what may start now. */
+  pump(): void {
     for (const lane of this.#lanes.values()) lane.pump()
   }
 
   submit(node: NodeId, task: LaneTask): void {
     let lane = this.#lanes.get(node)
     if (lane === undefined) {
-      lane = new Lane(this.#limits, this.#copies, () => {
-        for (const other of this.#lanes.values()) other.pump()
-      })
+      lane = new Lane(this.#limits, this.#copies, () => this.pump())
       this.#lanes.set(node, lane)
     }
     lane.submit(task)
@@ -85,7 +90,6 @@ class Lane {
     this.pump()
   }
 
-  /** Starts what may start now. */
   pump(): void {
     while (this.#inFlight < this.#limits.maxInFlight) {
       const task = this.#takePrepared()
@@ -99,7 +103,8 @@ class Lane {
 
   #takePrepared(): LaneTask | undefined {
     const index = this.#prepared.findIndex(
-      (task) => (!task.heavy || this.#heavyInFlight === 0) && (!task.copies || this.#mayCopy()),
+      (task) =>
+        !task.isWanted() || ((!task.heavy || this.#heavyInFlight === 0) && (!task.copies || this.#mayCopy())),
     )
     const [task] = index < 0 ? [] : this.#prepared.splice(index, 1)
     if (task !== undefined) this.#countAhead(task.group, -1)
