@@ -96,7 +96,7 @@ const PROBERS: { readonly [K in StatementKind]: Prober<Extract<Statement, { kind
   create_table: probeCreateTable,
   drop_table: async ({ table }, { catalog, node, options }) =>
     (await catalog.hasTable(node, table.name, options)) ? 'absent' : 'present',
-  alter_table: probeAlterTable,
+  alter_table: onTable(probeAlterTable),
   truncate_table: repeatable,
   create_cluster: async ({ cluster }, context) => await probeMembership(cluster, context),
   join_cluster: async ({ cluster }, context) => await probeMembership(cluster, context),
@@ -104,10 +104,10 @@ const PROBERS: { readonly [K in StatementKind]: Prober<Extract<Statement, { kind
   exit_cluster: async ({ cluster }, context) => inverted(await probeMembership(cluster, context)),
   alter_cluster: probeAlterCluster,
   set_cluster: repeatable,
-  insert: probeInsert,
+  insert: onTable(probeInsert),
   replace: repeatable,
   update: repeatable,
-  delete: probeDelete,
+  delete: onTable(probeDelete),
   select: repeatable,
   show_tables: repeatable,
   show_status: repeatable,
@@ -128,6 +128,15 @@ async function probeStatement<K extends StatementKind>(
 ): Promise<Presence> {
   const prober: Prober<Extract<Statement, { kind: K }>> = PROBERS[statement.kind]
   return await prober(statement, context)
+}
+
+/** What works on a table that is not there had no effect, and has nothing to undo. */
+function onTable<S extends AlterTable | InsertRows | DeleteRows>(prober: Prober<S>): Prober<S> {
+  return async (statement, context) => {
+    const { catalog, node, options } = context
+    if (!(await catalog.hasTable(node, statement.table.name, options))) return 'absent'
+    return await prober(statement, context)
+  }
 }
 
 /** For statements that take something away: their effect is that nothing is there. */
