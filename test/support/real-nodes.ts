@@ -12,6 +12,10 @@ const START_TIMEOUT_MS = 20_000
 const STOP_TIMEOUT_MS = 3_000
 /** Ports that a node needs for replication: two for each of its clusters. */
 const REPLICATION_PORTS = 60
+/** Below the ports that the system hands out, from which the listeners of nodes come. */
+const REPLICATION_PORT_BASE = 12_000
+/** Of one test process: ten nodes. */
+const PORTS_A_PROCESS = 600
 
 interface RealNode {
   readonly id: string
@@ -90,7 +94,7 @@ async function startNode(binary: string, root: string, number: number): Promise<
   const folder = join(root, `node${number}`)
   await mkdir(join(folder, 'data'), { recursive: true })
   const [api, mysql] = await freePorts(2)
-  const replication = 21_000 + (process.pid % 300) * 100 + number * REPLICATION_PORTS
+  const replication = REPLICATION_PORT_BASE + (process.pid % 30) * PORTS_A_PROCESS + number * REPLICATION_PORTS
   const id = `127.0.0.1:${api}`
   await writeFile(
     join(folder, 'manticore.conf'),
@@ -109,6 +113,8 @@ async function startNode(binary: string, root: string, number: number): Promise<
       '  telemetry = 0',
       // Without it a read over many shards now and then waits a second for a connection.
       '  listen_backlog = 256',
+      // The default is one a core: on two cores a copy under way would wait for clients, and they for it.
+      '  threads = 16',
       '}',
       '',
     ].join('\n'),
