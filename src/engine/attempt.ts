@@ -141,6 +141,8 @@ async function failedForGood(
   if (!(error instanceof ShardingError)) throw error
   switch (await look(live, context)) {
     case undefined:
+      // What may be there by the time of the undo is somebody else's then.
+      return await giveUp(live, error, live.mayBeOurs || !live.isAtomic ? '' : 'no effect')
     case 'partial':
     case 'in_progress':
       return await giveUp(live, error, '')

@@ -65,6 +65,11 @@ export class LiveCommand {
     return this.statements.some((statement, index) => isReplaced(statement, this.statements[index + 1]))
   }
 
+  /** When the daemon refuses it, nothing of it has happened. */
+  get isAtomic(): boolean {
+    return this.statements.length === 1 && !this.heavy
+  }
+
   /** Nodes work off such statements one at a time, and each may take seconds. */
   get heavy(): boolean {
     return this.statements.some(({ kind }) => HEAVY_KINDS.has(kind))
