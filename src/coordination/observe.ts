@@ -1,6 +1,6 @@
 import { NodeError, ShardingError } from '../domain/errors.ts'
 import type { CallOptions, ClusterStatus, NodeCatalog } from '../domain/ports.ts'
-import { markerTableName, type NodeId } from '../domain/words.ts'
+import { markersOf, type NodeId } from '../domain/words.ts'
 import type { ObservedPlacement, ObservedReplicaSet, ObservedState } from '../planning/observed.ts'
 import { compareText } from '../planning/replica-sets.ts'
 
@@ -60,7 +60,7 @@ function replicaSets(reports: readonly NodeReport[], cluster: string | null): Ob
   const statuses = new Map<string, { node: NodeId; status: ClusterStatus }[]>()
   for (const { node, tables, clusters } of reports) {
     for (const status of clusters) {
-      if (status.name === cluster || !tables.has(markerTableName(status.name))) continue
+      if (status.name === cluster || markersOf(status.name, tables).length === 0) continue
       const seen = statuses.get(status.name) ?? []
       statuses.set(status.name, [...seen, { node, status }])
     }

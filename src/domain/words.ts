@@ -49,7 +49,16 @@ export function parseShardTableName(name: string): { table: string; shard: numbe
   return { table: name.slice('system.'.length, mark), shard: Number(digits) }
 }
 
-/** The table whose folder a replica set lives in. */
-export function markerTableName(replicaSet: string): string {
-  return `system.${replicaSet}`
+/**
+ * The table whose folder a replica set lives in. The daemon leaves files in it when the table is dropped, and makes no
+ * table in a folder that is not empty: a node that comes back to a set needs another name, told apart by `suffix`.
+ */
+export function markerTableName(replicaSet: string, suffix = ''): string {
+  return suffix === '' ? `system.${replicaSet}` : `system.${replicaSet}_${suffix}`
+}
+
+/** The names of a set's marker tables among those of a node. */
+export function markersOf(replicaSet: string, tables: ReadonlySet<string>): string[] {
+  const name = markerTableName(replicaSet)
+  return [...tables].filter((table) => table === name || table.startsWith(`${name}_`)).toSorted()
 }

@@ -1,6 +1,6 @@
 import type { IdSource } from '../domain/ports.ts'
 import type { ColumnDefinition, CreateTable, Statement } from '../domain/statement.ts'
-import { markerTableName, type NodeId, shardTableName } from '../domain/words.ts'
+import { markersOf, markerTableName, type NodeId, shardTableName } from '../domain/words.ts'
 import { renderStatement } from '../sql/index.ts'
 import type { Move } from './layout.ts'
 import type { ObservedPlacement } from './observed.ts'
@@ -32,6 +32,8 @@ interface Transfer {
   readonly temporary: boolean
   readonly from: NodeId
   readonly to: NodeId
+  /** Name of the marker table that is made for it. */
+  readonly marker: string
   readonly shards: ShardUnit['shards']
   readonly bytes: number
   /** Holders when it is over. */
@@ -157,7 +159,8 @@ export class MoveWriter {
       if (unit.set !== null) {
         const fromServes = this.#topology.nodes.includes(move.from)
         const { name: set, shards, bytes } = unit
-        transfers.push({ set, temporary: false, ...ends(move), shards, bytes, holders, fromServes })
+        const marker = markerTableName(set, this.#ids.next().toString(36))
+        transfers.push({ set, temporary: false, ...ends(move), marker, shards, bytes, holders, fromServes })
         continue
       }
       const key = `${move.from} ${move.to}`
@@ -169,7 +172,17 @@ export class MoveWriter {
     for (const { move, shards, bytes } of single.values()) {
       const set = temporarySetName(this.#ids)
       const holders = [move.to]
-      transfers.push({ set, temporary: true, ...ends(move), shards, bytes, holders, fromServes: true })
+      const marker = markerTableName(set)
+      transfers.push({
+        set,
+        temporary: true,
+        ...ends(move),
+        marker,
+        shards,
+        bytes,
+        holders,
+        fromServes: true,
+      })
     }
     return transfers
   }
@@ -179,14 +192,14 @@ export class MoveWriter {
     const { set, to, shards } = transfer
     const donors = transfer.temporary ? [transfer.from] : this.#liveHolders(set)
     const [donor] = donors
-    const marker = this.#marker(set, to)
+    const marker = this.#marker(transfer, to)
     const ready = [marker, ...shards.map(({ table, shard }) => this.#emptyShard(table, shard, to, set))]
     if (transfer.temporary) ready.push(this.#temporarySet(transfer))
     const before = this.#joins.get(set)
     if (before !== undefined) ready.push(before)
     const joined = this.#builder.add(`join ${set} on ${to}`, {
       node: to,
-      statements: [joinReplicaSet(set, donor ?? transfer.from)],
+      statements: [joinReplicaSet(set, donor ?? transfer.from, transfer.marker)],
       rollback: [{ kind: 'exit_cluster', cluster: set }],
       dependsOn: ready,
       onExisting: 'fail',
@@ -210,11 +223,11 @@ export class MoveWriter {
     return (unit?.holders ?? []).filter((node) => live.includes(node))
   }
 
-  #marker(set: string, node: NodeId): string {
+  #marker({ set, marker }: Transfer, node: NodeId): string {
     return this.#builder.add(`marker ${set} on ${node}`, {
       node,
-      statements: [createMarkerTable(set)],
-      rollback: [dropTable(markerTableName(set))],
+      statements: [createMarkerTable(marker)],
+      rollback: [dropTable(marker)],
       onExisting: 'fail',
       why: `its folder is the home of ${set} on this node`,
     })
@@ -232,11 +245,12 @@ export class MoveWriter {
   }
 
   /** Shards with a single copy get a set of two for the time of their move. */
-  #temporarySet({ set, from, shards }: Transfer): string {
-    const marker = this.#marker(set, from)
+  #temporarySet(transfer: Transfer): string {
+    const { set, from, shards } = transfer
+    const marker = this.#marker(transfer, from)
     const created = this.#builder.add(`temporary set ${set} on ${from}`, {
       node: from,
-      statements: [createReplicaSet(set)],
+      statements: [createReplicaSet(set, transfer.marker)],
       rollback: [{ kind: 'delete_cluster', cluster: set }],
       dependsOn: [marker],
       onExisting: 'fail',
@@ -335,14 +349,19 @@ export class MoveWriter {
         why: 'frees its disk space',
       })
     }
-    this.#freeing(`drop marker ${set} on ${from}`, from, [left], {
-      statements: [dropTable(markerTableName(set))],
-      why: `${set} has no home here any more`,
-    })
+    const markers = temporary
+      ? [transfer.marker]
+      : markersOf(set, this.#topology.tables.get(from) ?? new Set())
+    for (const marker of markers) {
+      this.#freeing(`drop marker ${marker} on ${from}`, from, [left], {
+        statements: [dropTable(marker)],
+        why: `${set} has no home here any more`,
+      })
+    }
     return apart
   }
 
-  #deleteTemporarySet({ set, to, shards }: Transfer, left: string): string {
+  #deleteTemporarySet({ set, to, shards, marker }: Transfer, left: string): string {
     const out = this.#freeing(`take shards out of ${set}`, to, [left], {
       statements: [alterReplicaSet(set, 'drop', shardNames(shards))],
       why: 'with a single copy they need no set',
@@ -351,8 +370,8 @@ export class MoveWriter {
       statements: [{ kind: 'delete_cluster', cluster: set }],
       why: 'it was needed for the move only',
     })
-    return this.#freeing(`drop marker ${set} on ${to}`, to, [deleted], {
-      statements: [dropTable(markerTableName(set))],
+    return this.#freeing(`drop marker ${marker} on ${to}`, to, [deleted], {
+      statements: [dropTable(marker)],
       why: `${set} is gone`,
     })
   }

@@ -89,7 +89,7 @@ function addReplicaSets(builder: PlanBuilder, missing: readonly ReplicaSet[]): M
     for (const node of members) {
       const key = builder.add(`marker ${name} on ${node}`, {
         node,
-        statements: [createMarkerTable(name)],
+        statements: [createMarkerTable(markerTableName(name))],
         rollback: [dropTable(markerTableName(name))],
         onExisting: 'fail',
         why: `its folder is the home of replica set ${name} on this node`,

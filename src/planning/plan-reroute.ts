@@ -1,7 +1,7 @@
 import { InputError } from '../domain/errors.ts'
 import type { Plan } from '../domain/plan.ts'
 import type { CreateTable } from '../domain/statement.ts'
-import { markerTableName, type NodeId, shardTableName } from '../domain/words.ts'
+import { markersOf, type NodeId, shardTableName } from '../domain/words.ts'
 import { replaceShardedTable } from './move-commands.ts'
 import type { ObservedReplicaSet } from './observed.ts'
 import { PlanBuilder } from './plan-builder.ts'
@@ -132,11 +132,11 @@ export function planClean(topology: ObservedTopology, node: NodeId): Plan {
   const holds = new Set(topology.placements.filter((row) => row.node === node).map((row) => row.replicaSet))
   const left = new Map<string, string>()
   for (const set of topology.replicaSets) {
-    if (!tables.has(markerTableName(set.name)) || holds.has(set.name) || topology.busySets.has(set.name))
-      continue
+    const markers = markersOf(set.name, tables)
+    if (markers.length === 0 || holds.has(set.name) || topology.busySets.has(set.name)) continue
     const inUse = topology.placements.some((row) => row.replicaSet === set.name)
     if (!inUse && !isTemporarySet(set.name)) continue
-    left.set(set.name, addExit(builder, node, set.name))
+    left.set(set.name, addExit(builder, node, set.name, markers))
   }
   addDrops(builder, topology, node, [...left.values()])
   const commands = builder.commands()
@@ -150,7 +150,7 @@ export function planClean(topology: ObservedTopology, node: NodeId): Plan {
   }
 }
 
-function addExit(builder: PlanBuilder, node: NodeId, set: string): string {
+function addExit(builder: PlanBuilder, node: NodeId, set: string, markers: readonly string[]): string {
   const exit = builder.add(`exit ${set} on ${node}`, {
     node,
     statements: [{ kind: 'exit_cluster', cluster: set }],
@@ -160,7 +160,7 @@ function addExit(builder: PlanBuilder, node: NodeId, set: string): string {
   })
   return builder.add(`drop marker ${set} on ${node}`, {
     node,
-    statements: [dropTable(markerTableName(set))],
+    statements: markers.map((marker) => dropTable(marker)),
     rollback: [],
     dependsOn: [exit],
     onExisting: 'accept',

@@ -31,31 +31,35 @@ export function tableName(name: string, cluster: string | null = null): TableNam
   return { cluster, name }
 }
 
-export function createMarkerTable(replicaSet: string): CreateTable {
+export function createMarkerTable(marker: string): CreateTable {
   return {
     kind: 'create_table',
-    table: tableName(markerTableName(replicaSet)),
+    table: tableName(marker),
     ifNotExists: false,
     columns: [{ name: 'x', type: 'int', properties: [] }],
     options: [],
   }
 }
 
-export function createReplicaSet(replicaSet: string): CreateCluster {
+export function createReplicaSet(replicaSet: string, marker = markerTableName(replicaSet)): CreateCluster {
   return {
     kind: 'create_cluster',
     cluster: replicaSet,
-    path: markerTableName(replicaSet),
+    path: marker,
     options: REPLICA_SET_OPTIONS,
   }
 }
 
-export function joinReplicaSet(replicaSet: string, at: NodeId): JoinCluster {
+export function joinReplicaSet(
+  replicaSet: string,
+  at: NodeId,
+  marker = markerTableName(replicaSet),
+): JoinCluster {
   return {
     kind: 'join_cluster',
     cluster: replicaSet,
     at,
-    path: markerTableName(replicaSet),
+    path: marker,
     options: REPLICA_SET_OPTIONS,
   }
 }

@@ -1,4 +1,4 @@
-import { markerTableName, type NodeId, shardTableName } from '../domain/words.ts'
+import { markersOf, type NodeId, shardTableName } from '../domain/words.ts'
 import type { NodeTraits, Unit } from './layout.ts'
 import type { ObservedPlacement, ObservedReplicaSet, ObservedState, TableDefinitions } from './observed.ts'
 import { compareText } from './replica-sets.ts'
@@ -58,10 +58,12 @@ function setUnits(topology: ObservedTopology): ShardUnit[] {
         holders,
         copies: shards.length,
         bytes: bytesOf(topology, shards),
-        barred: nodesWithLeftovers(topology, holders, [
-          markerTableName(name),
-          ...shards.map(({ table, shard }) => shardTableName(table, shard)),
-        ]),
+        barred: nodesWithLeftovers(
+          topology,
+          holders,
+          shards.map(({ table, shard }) => shardTableName(table, shard)),
+          name,
+        ),
         pinned: whySetStays(topology, name, set, holders, shards),
       }
     })
@@ -125,10 +127,13 @@ function nodesWithLeftovers(
   topology: ObservedTopology,
   holders: readonly NodeId[],
   names: readonly string[],
+  set = '',
 ): ReadonlySet<NodeId> {
+  const lies = (tables: ReadonlySet<string>) =>
+    names.some((name) => tables.has(name)) || (set !== '' && markersOf(set, tables).length > 0)
   return new Set(
     [...topology.tables]
-      .filter(([node, tables]) => !holders.includes(node) && names.some((name) => tables.has(name)))
+      .filter(([node, tables]) => !holders.includes(node) && lies(tables))
       .map(([node]) => node),
   )
 }
