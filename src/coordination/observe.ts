@@ -4,8 +4,11 @@ import { markersOf, type NodeId } from '../domain/words.ts'
 import type { ObservedPlacement, ObservedReplicaSet, ObservedState } from '../planning/observed.ts'
 import { compareText } from '../planning/replica-sets.ts'
 
-/** How long a node may take to answer one question before it counts as missing, in milliseconds. */
-const CALL: CallOptions = { timeoutMs: 5_000 }
+/**
+ * How long a node may take to answer one question before it counts as missing, in milliseconds. While it leaves a
+ * cluster that it made, five seconds, it says nothing about clusters at all.
+ */
+const CALL: CallOptions = { timeoutMs: 10_000 }
 
 interface NodeReport {
   readonly node: NodeId

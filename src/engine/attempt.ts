@@ -14,10 +14,10 @@ const STATEMENT_TIMEOUT_MS = 30_000
 /** The same for statements that copy tables. When it is over, the node is asked how far it is. */
 const COPY_TIMEOUT_MS = 120_000
 /**
- * The same for EXIT CLUSTER. It takes a second at most, but when members of several sets leave at once its answer
- * may never come although the node has left; a look tells.
+ * The same for EXIT CLUSTER. It takes five seconds on the node that made the cluster, but when members of several
+ * sets leave at once its answer may never come although the node has left; a look tells.
  */
-const EXIT_TIMEOUT_MS = 5_000
+const EXIT_TIMEOUT_MS = 15_000
 /** After so many looks at something that is still in progress, its undo is tried all the same. */
 const MAX_LOOKS_AT_PROGRESS = 20
 
