@@ -64,6 +64,16 @@ export class RealNodes {
     return await response.json()
   }
 
+  /** Starts one more node, which joins the cluster when a name is given. */
+  async addNode(cluster?: string): Promise<string> {
+    const number = this.nodes.length
+    const node = await startNode(this.#binary, this.#root, number)
+    this.nodes.push(node)
+    if (cluster !== undefined)
+      await this.query(number, `JOIN CLUSTER ${cluster} AT '${this.nodes[0]?.id ?? ''}'`)
+    return node.id
+  }
+
   /** Kill -9. */
   async kill(node: number): Promise<void> {
     const child = this.nodes[node]?.process
@@ -94,7 +104,8 @@ async function startNode(binary: string, root: string, number: number): Promise<
   const folder = join(root, `node${number}`)
   await mkdir(join(folder, 'data'), { recursive: true })
   const [api, mysql] = await freePorts(2)
-  const replication = REPLICATION_PORT_BASE + (process.pid % 30) * PORTS_A_PROCESS + number * REPLICATION_PORTS
+  const replication =
+    REPLICATION_PORT_BASE + (process.pid % 30) * PORTS_A_PROCESS + number * REPLICATION_PORTS
   const id = `127.0.0.1:${api}`
   await writeFile(
     join(folder, 'manticore.conf'),
