@@ -12,6 +12,7 @@ import {
   parseNodeUrl,
 } from '../manticore/index.ts'
 import { checkClusterName } from '../sql/index.ts'
+import { packageVersion } from './package-version.ts'
 import { type Runtime, systemRuntime } from './runtime.ts'
 
 export interface ConnectOptions {
@@ -45,6 +46,7 @@ export async function connect(options: ConnectOptions): Promise<{ client: Client
   const connector = new HttpNodeConnector({
     ...(first === undefined ? {} : { scheme: first.scheme }),
     auth: first?.auth ?? null,
+    version: await packageVersion(),
     ...options.connection,
   })
   try {

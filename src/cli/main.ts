@@ -1,12 +1,9 @@
-import { readFile } from 'node:fs/promises'
 import { Command } from 'commander'
+import { packageVersion } from '../app/package-version.ts'
 import { demoCommand } from './demo/command.ts'
 import { describeError } from './describe-error.ts'
 import { StopSignals } from './stop-signals.ts'
 import { terminalOf } from './terminal.ts'
-
-/** Beside `src` as well as beside what is built from it. */
-const PACKAGE_FILE = new URL('../../package.json', import.meta.url)
 
 /**
  * Runs `mshard` with the arguments behind its name. Never rejects.
@@ -43,10 +40,4 @@ export async function main(args: readonly string[]): Promise<number> {
 
 function ignore(): void {
   // Whoever writes sees that the stream is not writable any more.
-}
-
-async function packageVersion(): Promise<string> {
-  const parsed: unknown = JSON.parse(await readFile(PACKAGE_FILE, 'utf8'))
-  const isPackage = typeof parsed === 'object' && parsed !== null && 'version' in parsed
-  return isPackage ? String(parsed.version) : 'unknown'
 }
