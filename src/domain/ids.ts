@@ -21,9 +21,10 @@ export class TimeOrderedIds implements IdSource {
   }
 
   next(): number {
-    const start = Math.floor((this.#random.next() * IDS_PER_MS) / 2)
-    const fresh = (this.#clock.now() - EPOCH_MS) * IDS_PER_MS + start
-    this.#last = Math.max(this.#last + 1, fresh)
+    const first = (this.#clock.now() - EPOCH_MS) * IDS_PER_MS
+    // A new place for every id would drive those of all processes to the end of the range.
+    if (this.#last >= first) this.#last++
+    else this.#last = first + Math.floor((this.#random.next() * IDS_PER_MS) / 2)
     return this.#last
   }
 }
