@@ -91,10 +91,11 @@ export class Terms {
 
   /** Operations that were taken over need the lease until they have ended, whoever waits for them. */
   #keepWhileRunning(endings: readonly Promise<unknown>[]): void {
+    const settled = Promise.allSettled(endings)
     const current = this.#current
     if (current === undefined || endings.length === 0) return
     current.users++
-    void Promise.allSettled(endings).then(async () => {
+    void settled.then(async () => {
       current.users--
       if (current.users === 0) await this.#end(current)
     })

@@ -103,6 +103,7 @@ function prepared(situation: Situation) {
     clock,
     deadlineAt: situation.isOver === true ? 1_000 : 1_001,
     signal: new AbortController().signal,
+    hurry: new AbortController().signal,
     operationType: 'create',
     isGone: async () => await Promise.resolve(situation.isGone ?? false),
     guard: {
@@ -585,7 +586,7 @@ describe('one try of an undo', () => {
   })
 
   it.each([
-    { look: 'absent', existedBefore: false, sent: 0, status: 'rolled_back' },
+    { look: 'absent', existedBefore: false, sent: 0, status: 'rollback_error' },
     { look: 'different', existedBefore: false, sent: 0, status: 'rolled_back' },
     { look: 'present', existedBefore: true, sent: 0, status: 'rolled_back' },
     { look: 'present', existedBefore: false, sent: 1, status: 'rolled_back' },
@@ -600,6 +601,17 @@ describe('one try of an undo', () => {
       expect(seen.command.status).toBe(status)
     },
   )
+
+  it('of what is in doubt takes it for undone when three looks find nothing: it may still come', async () => {
+    for (const attempt of [1, 2]) {
+      const waits = await tryUndo({ look: 'absent' }, attempt)
+      expect(waits).toMatchObject({ sent: [], command: { status: 'rollback_error' } })
+    }
+    expect(await tryUndo({ look: 'absent' }, 3)).toMatchObject({
+      sent: [],
+      command: { status: 'rolled_back' },
+    })
+  })
 
   it('of something that stays in progress is sent at last', async () => {
     for (const attempt of [1, 2, 19]) {

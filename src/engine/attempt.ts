@@ -18,6 +18,8 @@ const COPY_TIMEOUT_MS = 120_000
  * sets leave at once its answer may never come although the node has left; a look tells.
  */
 const EXIT_TIMEOUT_MS = 15_000
+/** So often nothing must be found before an undo takes it that a command in doubt had no effect. */
+const LOOKS_AT_NOTHING = 3
 /** After so many looks at something that is still in progress, its undo is tried all the same. */
 const MAX_LOOKS_AT_PROGRESS = 20
 
@@ -38,6 +40,8 @@ export interface AttemptContext {
   readonly deadlineAt: number
   /** Ends statements in flight; what they did is unknown then. */
   readonly signal: AbortSignal
+  /** Ends statements in flight that copy or compare; all others take so little time that they are waited for. */
+  readonly hurry: AbortSignal
   /** What is to be known before a statement may be sent; rejects when it may not. */
   readonly guard: Guard
   readonly operationType: OperationType
@@ -83,14 +87,16 @@ export async function attemptForward(live: LiveCommand, context: AttemptContext)
 async function send(
   live: LiveCommand,
   statements: readonly Statement[],
-  { connector, guard, signal, operationType }: AttemptContext,
+  { connector, guard, signal, hurry, operationType }: AttemptContext,
 ): Promise<void> {
   const { node, phase } = live.command
   const connection = connector.connection(node)
   for (const statement of statements) {
-    if (await guard.before({ node, phase, operationType }, statement, signal)) continue
+    const long = AbortSignal.any([signal, hurry])
+    if (await guard.before({ node, phase, operationType }, statement, long)) continue
     const timeoutMs = TIMEOUTS_MS.get(statement.kind) ?? STATEMENT_TIMEOUT_MS
-    await connection.execute(renderStatement(statement), { timeoutMs, signal })
+    const ends = timeoutMs === COPY_TIMEOUT_MS ? long : signal
+    await connection.execute(renderStatement(statement), { timeoutMs, signal: ends })
   }
 }
 
@@ -106,8 +112,8 @@ async function forwardFailed(
   context: AttemptContext,
 ): Promise<AttemptResult> {
   if (isOutcomeUnknown(error)) {
-    live.doubt()
-    return await settleDoubt(live, context, error)
+    live.doubt(error)
+    return await settleDoubt(live, context)
   }
   if (await isNodeGone(live, error, context)) return await withoutNode(live, error)
   if (isTransient(error)) return await tryLater(live, error, context)
@@ -180,28 +186,37 @@ async function failedBehindPivot(
 }
 
 /** Finds out by looking what came of a try without an answer. */
-async function settleDoubt(
-  live: LiveCommand,
-  context: AttemptContext,
-  error: unknown = new Error('its coordinator was interrupted'),
-): Promise<AttemptResult> {
+async function settleDoubt(live: LiveCommand, context: AttemptContext): Promise<AttemptResult> {
+  const error = live.causeOfDoubt
   const presence = await look(live, context)
+  const isFinal = live.command.phase === 'before_pivot'
   switch (presence) {
     case 'present':
-      return await foundPresent(live, error)
+      return isFinal ? await foundPresent(live, error) : await doneBehindPivot(live)
     case 'different':
-      return await giveUp(live, error, 'no effect')
+      return isFinal ? await giveUp(live, error, 'no effect') : await sendAgain(live, error, context)
     case 'absent':
-      live.doubtSettled()
-      return await tryLater(live, error, context)
+      // Its time is over, but the node may still be about to do it: the undo looks again.
+      return isFinal && isOver(context)
+        ? await giveUp(live, error, '')
+        : await sendAgain(live, error, context)
     case 'partial':
-      if (!live.replaces) return await waitForAnswer(live, error, context)
-      live.doubtSettled()
-      return await tryLater(live, error, context)
+      return live.replaces ? await sendAgain(live, error, context) : await waitForAnswer(live, error, context)
     case 'in_progress':
     case undefined:
       return await waitForAnswer(live, error, context)
   }
+}
+
+async function sendAgain(live: LiveCommand, error: unknown, context: AttemptContext): Promise<AttemptResult> {
+  live.doubtSettled()
+  return await tryLater(live, error, context)
+}
+
+async function doneBehindPivot(live: LiveCommand): Promise<AttemptResult> {
+  const outcome = live.mayBeOurs ? 'applied' : 'already there'
+  await live.change('succeed', { outcome, lastError: '' })
+  return { kind: 'settled' }
 }
 
 /** The node does not answer, or is still at it: keep the doubt and look again, until the deadline. */
@@ -226,8 +241,8 @@ async function tryLater(live: LiveCommand, error: unknown, context: AttemptConte
   return { kind: 'again' }
 }
 
-function isOver({ clock, deadlineAt, signal }: AttemptContext): boolean {
-  return signal.aborted || clock.now() >= deadlineAt
+function isOver({ clock, deadlineAt, signal, hurry }: AttemptContext): boolean {
+  return signal.aborted || hurry.aborted || clock.now() >= deadlineAt
 }
 
 async function giveUp(live: LiveCommand, error: unknown, outcome: 'no effect' | ''): Promise<AttemptResult> {
@@ -286,6 +301,12 @@ async function hasSomethingToUndo(
   const presence = await context.probe.lookAll(node, live.statements)
   switch (presence) {
     case 'absent':
+      if (attempt >= LOOKS_AT_NOTHING) return false
+      throw new NodeError('busy', {
+        node,
+        sql: live.command.query,
+        message: `${node} shows nothing of it yet; looking again, as it may still come`,
+      })
     case 'different':
       return false
     case 'present':

@@ -110,13 +110,14 @@ export class Engine {
       const { group, state, holdUntil } = operation
       const live = this.#live.get(group)
       if (live !== undefined) live.run.observe(operation)
-      else if (state === 'held' && holdUntil <= clock.now()) await this.#release(group)
-      else if (!isParked(state)) resumed.push({ group, ended: this.resume(group) })
+      else if (!isParked(state) || (state === 'held' && holdUntil <= clock.now())) {
+        if (state === 'held') await this.#release(group)
+        resumed.push({ group, ended: this.resume(group) })
+      }
     }
     return resumed
   }
 
-  /** The next look takes it up. */
   async #release(group: string): Promise<void> {
     await this.#context.journal.requestState(group, 'held', operationTransition('held', 'release'), {})
   }

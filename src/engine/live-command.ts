@@ -21,6 +21,7 @@ export class LiveCommand {
   #command: Command
   /** An answer was lost, or a process died while it was in flight: look before sending it again. */
   #inDoubt: boolean
+  #causeOfDoubt: unknown = new Error('its coordinator was interrupted')
 
   constructor(command: Command, writer: JournalWriter, onChange: (command: Command) => void) {
     this.#command = command
@@ -39,8 +40,13 @@ export class LiveCommand {
     return this.#inDoubt
   }
 
-  doubt(): void {
+  get causeOfDoubt(): unknown {
+    return this.#causeOfDoubt
+  }
+
+  doubt(cause: unknown): void {
     this.#inDoubt = true
+    this.#causeOfDoubt = cause
   }
 
   doubtSettled(): void {

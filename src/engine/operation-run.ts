@@ -5,7 +5,7 @@ import {
   isUndoSettled,
   type Phase,
 } from '../domain/command.ts'
-import { messageOf, unreachable } from '../domain/errors.ts'
+import { messageOf, ShardingError, unreachable } from '../domain/errors.ts'
 import {
   isEnded,
   OPERATION_TRANSITIONS,
@@ -55,8 +55,8 @@ export class OperationRun {
   readonly #counts: Record<CommandStatus, number>
   /** Aborted to leave the forward direction. */
   #halt = new AbortController()
-  /** Aborted to end even what is in flight. */
-  readonly #inFlight = new AbortController()
+  /** Aborted to end copies that are in flight. */
+  readonly #hurry = new AbortController()
   /** Resolved when somebody has changed the state. */
   #changed = Promise.withResolvers<void>()
   #operation: Operation
@@ -117,7 +117,7 @@ export class OperationRun {
     const { state } = this.#operation
     if (found.state === state || !isRequest(state, found.state)) return
     this.#operation = found
-    if (found.state === 'reverting') this.#inFlight.abort()
+    if (found.state === 'reverting') this.#hurry.abort(brokenOff(found))
     this.#halt.abort()
     this.#changed.resolve()
   }
@@ -213,9 +213,7 @@ export class OperationRun {
 
   #forwardStepper(): Stepper {
     const { clock, random } = this.#context
-    const attemptContext = this.#attemptContext(
-      AbortSignal.any([this.#context.fence.lost, this.#inFlight.signal]),
-    )
+    const attemptContext = this.#attemptContext(this.#hurry.signal)
     return {
       ...this.#places(),
       prepare: async (id) => {
@@ -260,7 +258,7 @@ export class OperationRun {
 
   #undoStepper(): Stepper {
     const { clock, random } = this.#context
-    const attemptContext = this.#attemptContext(this.#context.fence.lost)
+    const attemptContext = this.#attemptContext(NEVER)
     return {
       ...this.#places(),
       copies: () => false,
@@ -282,10 +280,11 @@ export class OperationRun {
     }
   }
 
-  #attemptContext(signal: AbortSignal): AttemptContext {
-    const { connector, probe, clock, guard, isGone } = this.#context
+  #attemptContext(hurry: AbortSignal): AttemptContext {
+    const { connector, probe, clock, guard, isGone, fence } = this.#context
+    const signal = fence.lost
     const { deadlineAt, type: operationType } = this.#operation
-    return { connector, probe, clock, guard, isGone, deadlineAt, operationType, signal }
+    return { connector, probe, clock, guard, isGone, deadlineAt, operationType, signal, hurry }
   }
 
   /** Writes the new state to the journal, then takes it on. */
@@ -343,6 +342,17 @@ export class OperationRun {
     return this.#list(keep)[0]
   }
 }
+
+/** Why a copy that was in flight has ended: what it did is to be found out. */
+function brokenOff({ group }: Operation): ShardingError {
+  return new ShardingError(
+    'outcome_unknown',
+    `broken off, because operation ${group} is to be undone at once`,
+  )
+}
+
+/** Nobody is in a hurry with an undo. */
+const NEVER = new AbortController().signal
 
 /** Whether somebody outside the run may have made `to` out of `from`. */
 function isRequest(from: OperationState, to: OperationState): boolean {

@@ -35,6 +35,10 @@ class HandClock implements Clock {
     return this.#nowMs
   }
 
+  pass(ms: number): void {
+    this.#nowMs += ms
+  }
+
   async sleep(ms: number, signal?: AbortSignal): Promise<void> {
     signal?.throwIfAborted()
     this.#nowMs += ms
@@ -331,6 +335,25 @@ describe('ids', () => {
       expect(result).toMatchObject({ kind: 'different' })
       expect(JSON.stringify(result)).toContain(': 0 rows and ')
       await execute(1, `DROP TABLE ${empty}`)
+    })
+
+    it('are all compared, also those behind a difference that is looked at again first', async () => {
+      // Slow reads: the first difference is looked at again before the rest is.
+      const connector = wrapping(async (reply) => {
+        clock.pass(400)
+        return await Promise.resolve(reply)
+      })
+      const differ = async (index: number) =>
+        await execute(1, `UPDATE ${TABLE} SET n=7777 WHERE id=${idOf(index)}`)
+      const agree = async (index: number) =>
+        await execute(1, `UPDATE ${TABLE} SET n=${index % 1_000} WHERE id=${idOf(index)}`)
+      await differ(0)
+      clock.onSleep = async () => await agree(0)
+      expect(await verify({ connector })).toEqual({ kind: 'equal', rows: ROWS })
+      await differ(0)
+      await differ(ROWS - 1)
+      expect(await verify({ connector })).toMatchObject({ kind: 'different' })
+      await agree(ROWS - 1)
     })
 
     it('are found equal when rows are written to all of them while they are read', async () => {

@@ -108,13 +108,19 @@ function servingNodes(
   }
 }
 
-/** What a definition says about shards, whatever the order: options of mirrors are ours and always the same. */
-export function layoutText(definition: CreateTable): string {
+/** What a definition says about shards, whatever the order of shards and mirrors, and how mirrors are asked. */
+function layoutText(definition: CreateTable): string {
   return definition.options
     .filter(({ name }) => name === 'local' || name === 'agent')
-    .map(({ name, value }) => `${name}=${value}`)
+    .map(({ name, value }) => `${name}=${mirrorsIn(value).toSorted(compareText).join('|')}`)
     .toSorted(compareText)
     .join('\n')
+}
+
+/** `h1:p1:t|h2:p2:t[retry_count=2]` without its options. */
+function mirrorsIn(value: string): string[] {
+  const [mirrors = ''] = value.split('[', 1)
+  return mirrors.split('|')
 }
 
 /**
