@@ -56,7 +56,7 @@ export class OperationRun {
   /** Aborted to leave the forward direction. */
   #halt = new AbortController()
   /** Aborted to end copies that are in flight. */
-  readonly #hurry = new AbortController()
+  #hurry = new AbortController()
   /** Resolved when somebody has changed the state. */
   #changed = Promise.withResolvers<void>()
   #operation: Operation
@@ -245,6 +245,8 @@ export class OperationRun {
     const result = await drive(graph, this.#undoStepper(), lanes, fence.lost)
     switch (result.kind) {
       case 'done':
+        // What is kept is finished without any hurry.
+        this.#hurry = new AbortController()
         return await this.#move(keepTo === 0 ? 'reverted' : 'keep')
       case 'halted':
         fence.lost.throwIfAborted()
