@@ -97,16 +97,27 @@ export async function isGone(
   node: NodeId,
 ): Promise<boolean> {
   if (cluster === null) return false
-  for (const other of nodes) {
-    if (other === node) continue
+  const other = await servingNode(catalog, cluster, nodes, node)
+  return other !== undefined && !other.nodesView.includes(node)
+}
+
+/** Another node than this one that serves in the cluster of all nodes, with those that it is connected to. */
+export async function servingNode(
+  catalog: NodeCatalog,
+  cluster: string,
+  nodes: readonly NodeId[],
+  not: NodeId,
+): Promise<{ readonly node: NodeId; readonly nodesView: readonly NodeId[] } | undefined> {
+  for (const node of nodes) {
+    if (node === not) continue
     try {
-      const status = await catalog.cluster(other, cluster, CALL)
-      if (status !== undefined && isServing(status)) return !status.nodesView.includes(node)
+      const status = await catalog.cluster(node, cluster, CALL)
+      if (status !== undefined && isServing(status)) return { node, nodesView: status.nodesView }
     } catch (error) {
       if (!(error instanceof NodeError)) throw error
     }
   }
-  return false
+  return undefined
 }
 
 /** All nodes of the cluster as its members list them, answering or not. */

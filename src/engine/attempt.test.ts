@@ -106,6 +106,10 @@ function prepared(situation: Situation) {
     hurry: new AbortController().signal,
     operationType: 'create',
     isGone: async () => await Promise.resolve(situation.isGone ?? false),
+    isAnyGone: async () => await Promise.resolve(situation.isGone ?? false),
+    isLeftTo: () => false,
+    membersOf: async () => await Promise.resolve([]),
+    otherNode: async () => await Promise.resolve(undefined),
     guard: {
       before: async () => {
         if (situation.guardRefuses !== undefined) {
@@ -378,10 +382,10 @@ const FORWARD: readonly Row[] = [
     outcome: '',
   },
   {
-    when: 'a node that is gone but answers: its answer counts',
+    when: 'busy, and a node of the operation is gone: it does not wait for that',
     situation: { answers: ['busy'], isGone: true },
-    kind: 'again',
-    status: 'error',
+    kind: 'failed',
+    status: 'failed',
     outcome: '',
   },
 ]

@@ -47,6 +47,17 @@ export interface AttemptContext {
   readonly operationType: OperationType
   /** Whether the cluster of all nodes goes on without this node. */
   readonly isGone: (node: NodeId) => Promise<boolean>
+  /** Whether any node that the operation works on is gone: then it does not come to its end as planned. */
+  readonly isAnyGone: () => Promise<boolean>
+  /**
+   * Whether a command behind the pivot waits for one that could not be done because a node is gone: then nothing is
+   * freed. A copy must not go while the one that took its place cannot be asked.
+   */
+  readonly isLeftTo: (command: Command) => boolean
+  /** Configured members of a replica set, as one of them says; none when it does not know the set. */
+  readonly membersOf: (node: NodeId, set: string) => Promise<readonly NodeId[]>
+  /** A node that serves in that cluster, for rows that all its nodes share; undefined: none answers. */
+  readonly otherNode: (node: NodeId) => Promise<NodeId | undefined>
 }
 
 /** The command that a statement belongs to. */
@@ -69,6 +80,10 @@ export interface Guard {
  */
 export async function attemptForward(live: LiveCommand, context: AttemptContext): Promise<AttemptResult> {
   if (live.inDoubt) return await settleDoubt(live, context)
+  if (context.isLeftTo(live.command)) {
+    await live.change('succeed', { outcome: 'node gone', lastError: 'what it waits for was left undone' })
+    return { kind: 'settled' }
+  }
   const startedAt = context.clock.now()
   try {
     await send(live, live.statements, context)
@@ -88,8 +103,9 @@ async function send(
   live: LiveCommand,
   statements: readonly Statement[],
   { connector, guard, signal, hurry, operationType }: AttemptContext,
+  node = live.command.node,
 ): Promise<void> {
-  const { node, phase } = live.command
+  const { phase } = live.command
   const connection = connector.connection(node)
   for (const statement of statements) {
     const long = AbortSignal.any([signal, hurry])
@@ -115,13 +131,13 @@ async function forwardFailed(
     live.doubt(error)
     return await settleDoubt(live, context)
   }
-  if (await isNodeGone(live, error, context)) return await withoutNode(live, error)
+  if (isTransient(error) && (await context.isAnyGone())) return await withoutNode(live, error)
   if (isTransient(error)) return await tryLater(live, error, context)
   if (live.command.phase === 'after_pivot') return await failedBehindPivot(live, error, context)
   return await failedForGood(live, error, context)
 }
 
-/** Whether the node does not answer because the cluster goes on without it. */
+/** Whether the command's own node does not answer because the cluster goes on without it. */
 async function isNodeGone(live: LiveCommand, error: unknown, context: AttemptContext): Promise<boolean> {
   return (
     error instanceof NodeError &&
@@ -225,7 +241,7 @@ async function waitForAnswer(
   error: unknown,
   context: AttemptContext,
 ): Promise<AttemptResult> {
-  const gone = await context.isGone(live.command.node)
+  const gone = await context.isAnyGone()
   if (live.command.phase === 'before_pivot' && (gone || isOver(context))) {
     return await giveUp(live, error, '')
   }
@@ -277,10 +293,8 @@ export async function attemptUndo(
     await send(live, live.rollbackStatements, context)
   } catch (error) {
     if (!(error instanceof NodeError)) throw error
-    if (await isNodeGone(live, error, context)) {
-      await live.change('undone', { outcome: 'node gone', lastError: messageOf(error) })
-      return { kind: 'settled' }
-    }
+    if (await isNodeGone(live, error, context)) return await undoWithoutNode(live, error, context)
+    if (error.code === 'not_primary' && (await context.isAnyGone())) await reviveSet(live, context)
     // Refused because it is gone already, or done without an answer: a look tells.
     if (isTransient(error) || (await look(live, context)) !== 'absent') {
       await live.change('undo_retry', { lastError: messageOf(error) })
@@ -290,6 +304,79 @@ export async function attemptUndo(
   await live.change('undone')
   return { kind: 'settled' }
 }
+
+/**
+ * What is left on the node is found when it returns. Rows that all nodes share are put back through another one:
+ * doing so changes nothing where nothing had happened.
+ */
+async function undoWithoutNode(
+  live: LiveCommand,
+  error: unknown,
+  context: AttemptContext,
+): Promise<AttemptResult> {
+  if (!isShared(live.rollbackStatements)) {
+    await live.change('undone', { outcome: 'node gone', lastError: messageOf(error) })
+    return { kind: 'settled' }
+  }
+  try {
+    const other = await context.otherNode(live.command.node)
+    if (other === undefined) throw error
+    await send(live, live.rollbackStatements, context, other)
+  } catch (failure) {
+    if (!(failure instanceof NodeError)) throw failure
+    await live.change('undo_retry', { lastError: messageOf(failure) })
+    return { kind: 'again' }
+  }
+  await live.change('undone')
+  return { kind: 'settled' }
+}
+
+/**
+ * Makes a replica set primary again whose other members are gone, so that it can be taken apart. Safe, because the
+ * cluster of all nodes is primary without them: they cannot be serving writes.
+ */
+async function reviveSet({ command, statements }: LiveCommand, context: AttemptContext): Promise<void> {
+  const connection = context.connector.connection(command.node)
+  for (const statement of statements) {
+    if (!('cluster' in statement)) continue
+    for (const member of await context.membersOf(command.node, statement.cluster)) {
+      if (member !== command.node && !(await context.isGone(member))) return
+    }
+    const bootstrap = {
+      kind: 'set_cluster',
+      cluster: statement.cluster,
+      variable: 'pc.bootstrap',
+      value: 1,
+    } as const
+    try {
+      await connection.execute(renderStatement(bootstrap), {
+        timeoutMs: STATEMENT_TIMEOUT_MS,
+        signal: context.signal,
+      })
+    } catch (error) {
+      // The undo itself is tried again and says what is wrong.
+      if (!(error instanceof NodeError)) throw error
+    }
+  }
+}
+
+/** Whether it changes nothing but rows of tables in the cluster of all nodes. */
+function isShared(statements: readonly Statement[]): boolean {
+  return (
+    statements.length > 0 &&
+    statements.every(
+      (statement) =>
+        ROW_WRITES.has(statement.kind) && 'table' in statement && statement.table.cluster !== null,
+    )
+  )
+}
+
+const ROW_WRITES: ReadonlySet<StatementKind> = new Set<StatementKind>([
+  'insert',
+  'replace',
+  'update',
+  'delete',
+])
 
 /** Throws NodeError while the node does not say. */
 async function hasSomethingToUndo(

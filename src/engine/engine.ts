@@ -31,6 +31,8 @@ export interface EngineParts {
   readonly throttle: () => Promise<Throttle>
   /** Whether the cluster of all nodes goes on without this node. */
   readonly isGone: (node: NodeId) => Promise<boolean>
+  /** Another node that serves in that cluster, if one answers. */
+  readonly otherNode: (node: NodeId) => Promise<NodeId | undefined>
   readonly onProgress: ProgressListener
   /** Told, and waited for, when an operation has reached a state. */
   readonly onState: (operation: Operation, touched: Touched) => Promise<void>
@@ -55,9 +57,11 @@ export class Engine {
 
   constructor(parts: EngineParts) {
     const { catalog, throttle, ...rest } = parts
+    const membersOf = async (node: NodeId, set: string) => (await catalog.cluster(node, set))?.nodesSet ?? []
     this.#throttle = throttle
     this.#context = {
       ...rest,
+      membersOf,
       writer: new JournalWriter(parts.journal, parts.fence),
       probe: new Probe(catalog, parts.connector),
       lanes: new Lanes(),

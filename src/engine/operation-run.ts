@@ -40,6 +40,8 @@ export interface RunContext {
   readonly fence: Fence
   readonly guard: Guard
   readonly isGone: (node: NodeId) => Promise<boolean>
+  readonly otherNode: (node: NodeId) => Promise<NodeId | undefined>
+  readonly membersOf: (node: NodeId, set: string) => Promise<readonly NodeId[]>
   readonly onProgress: ProgressListener
   /** Told, and waited for, when an operation has reached a state. */
   readonly onState: (operation: Operation, touched: Touched) => Promise<void>
@@ -283,10 +285,34 @@ export class OperationRun {
   }
 
   #attemptContext(hurry: AbortSignal): AttemptContext {
-    const { connector, probe, clock, guard, isGone, fence } = this.#context
+    const { connector, probe, clock, guard, isGone, otherNode, membersOf, fence } = this.#context
     const signal = fence.lost
     const { deadlineAt, type: operationType } = this.#operation
-    return { connector, probe, clock, guard, isGone, deadlineAt, operationType, signal, hurry }
+    return {
+      connector,
+      probe,
+      clock,
+      guard,
+      isGone,
+      otherNode,
+      membersOf,
+      isAnyGone: async () => await this.#isAnyNodeGone(),
+      isLeftTo: (command) => command.phase === 'after_pivot' && this.#waitsForNodeGone(command),
+      deadlineAt,
+      operationType,
+      signal,
+      hurry,
+    }
+  }
+
+  async #isAnyNodeGone(): Promise<boolean> {
+    const nodes = new Set(this.#list(() => true).map(({ command }) => command.node))
+    for (const node of nodes) if (await this.#context.isGone(node)) return true
+    return false
+  }
+
+  #waitsForNodeGone({ waitFor }: Command): boolean {
+    return waitFor.some((id) => this.#commands.get(id)?.command.outcome === 'node gone')
   }
 
   /** Writes the new state to the journal, then takes it on. */

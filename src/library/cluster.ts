@@ -1,6 +1,6 @@
 import { Leadership } from '../coordination/leadership.ts'
 import { type NodeRecord, NodeRecords } from '../coordination/node-records.ts'
-import { clusterMembers, isGone, observe } from '../coordination/observe.ts'
+import { clusterMembers, isGone, observe, servingNode } from '../coordination/observe.ts'
 import { observeTopology } from '../coordination/observe-topology.ts'
 import { type Term, Terms } from '../coordination/terms.ts'
 import { ThrottleSettings } from '../coordination/throttle-settings.ts'
@@ -458,6 +458,8 @@ export class Cluster {
       }),
       throttle: async () => await this.#throttle.get(),
       isGone: async (node) => await isGone(catalog, this.name, this.#nodes, node),
+      otherNode: async (node) =>
+        this.name === null ? undefined : (await servingNode(catalog, this.name, this.#nodes, node))?.node,
       onProgress: (event) => this.progress.emit(event),
       onState: async (operation, { tables }) =>
         await this.rebalances.record(operation, new Set([...tables, operation.table])),

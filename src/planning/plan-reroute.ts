@@ -124,7 +124,7 @@ function mirrorsIn(value: string): string[] {
 }
 
 /**
- * Plans what is left to do on a node that was away: it exits sets in which others have replaced it, drops the
+ * Plans what is left to do on a node that was away, or that could not be freed while another one was: it exits sets in which others have replaced it, drops the
  * copies that the placement no longer knows, and half-made homes of sets. Its rows elsewhere are safe: a copy is
  * dropped only when the placement names other holders of that shard, which are compared first.
  */
@@ -184,6 +184,8 @@ function addDrops(
     for (const [shard, holders] of locations) {
       const name = shardTableName(table, shard)
       if (holders.includes(node) || topology.tables.get(node)?.has(name) !== true) continue
+      const silent = holders.filter((holder) => !topology.nodes.includes(holder))
+      if (silent.length > 0) continue
       const set = topology.placements.find((row) => row.table === table && row.shards.includes(shard))
       if (topology.busySets.has(set?.replicaSet ?? '')) continue
       builder.add(`drop shard ${name} on ${node}`, {

@@ -13,56 +13,12 @@ import {
   type Stage,
   summaryOf,
   usersTable,
+  type Worker,
+  workerThatWaitsAt,
 } from '../support/moves.ts'
 import { againstRealNodes } from '../support/nodes.ts'
 
 const STRIDE = againstRealNodes ? 7 : 1
-const isJournal = (sql: string) => /system\.sharding_(queue|operation|state)/.test(sql)
-
-interface Worker {
-  readonly member: Member
-  /** Statements with effect on tables and clusters, in the order in which they were sent. */
-  readonly sent: readonly string[]
-  /** Resolves when the `n`-th of them is about to be sent. */
-  readonly reached: Promise<void>
-  /** The n-th one waits until this is called. */
-  goOn(): void
-}
-
-/** A process whose `n`-th statement, of those that `counts`, waits until the test lets it go on. */
-function workerThatWaitsAt(stage: Stage, n: number, counts: (sql: string) => boolean = () => true): Worker {
-  const sent: string[] = []
-  let counted = 0
-  const reached = Promise.withResolvers<void>()
-  const gate = Promise.withResolvers<void>()
-  const member = openMember(stage.nodes.ids, {
-    clock: fastClock(SPEED),
-    wrap: (inner) => ({
-      connection: (node) => {
-        const connection = inner.connection(node)
-        return {
-          node,
-          read: async (sql, options) => await connection.read(sql, options),
-          execute: async (sql, options) => {
-            if (!isJournal(sql)) {
-              sent.push(`${node} ${sql}`)
-              if (counts(sql)) counted++
-              if (counts(sql) && counted === n) {
-                reached.resolve()
-                await gate.promise
-              }
-            }
-            return await connection.execute(sql, options)
-          },
-          close: async () => await connection.close(),
-        }
-      },
-      close: async () => await inner.close(),
-    }),
-  })
-  return { member, sent, reached: reached.promise, goOn: () => gate.resolve() }
-}
-
 /** Plays `ask` when a rebalance is about to send its n-th statement; false when it never came to that. */
 async function atStatement(
   n: number,

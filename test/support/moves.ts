@@ -122,6 +122,56 @@ export function memberWithTrouble(
   return { member, hit: () => hit, died: died.promise }
 }
 
+const isJournal = (sql: string) => /system\.sharding_(queue|operation|state)/.test(sql)
+
+export interface Worker {
+  readonly member: Member
+  /** Statements with effect on tables and clusters, in the order in which they were sent. */
+  readonly sent: readonly string[]
+  /** Resolves when the `n`-th of them is about to be sent. */
+  readonly reached: Promise<void>
+  /** The n-th one waits until this is called. */
+  goOn(): void
+}
+
+/** A process whose `n`-th statement, of those that `counts`, waits until the test lets it go on. */
+export function workerThatWaitsAt(
+  stage: Stage,
+  n: number,
+  counts: (sql: string) => boolean = () => true,
+): Worker {
+  const sent: string[] = []
+  let counted = 0
+  const reached = Promise.withResolvers<void>()
+  const gate = Promise.withResolvers<void>()
+  const member = openMember(stage.nodes.ids, {
+    clock: fastClock(SPEED),
+    wrap: (inner) => ({
+      connection: (node) => {
+        const connection = inner.connection(node)
+        return {
+          node,
+          read: async (sql, options) => await connection.read(sql, options),
+          execute: async (sql, options) => {
+            if (!isJournal(sql)) {
+              sent.push(`${node} ${sql}`)
+              if (counts(sql)) counted++
+              if (counts(sql) && counted === n) {
+                reached.resolve()
+                await gate.promise
+              }
+            }
+            return await connection.execute(sql, options)
+          },
+          close: async () => await connection.close(),
+        }
+      },
+      close: async () => await inner.close(),
+    }),
+  })
+  return { member, sent, reached: reached.promise, goOn: () => gate.resolve() }
+}
+
 export async function summaryOf(move: Promise<OperationSummary>): Promise<OperationSummary> {
   try {
     return await move
