@@ -169,14 +169,15 @@ class Draft {
     return false
   }
 
-  /** The unit whose move brings the two nodes closest together. */
+  /** The unit whose move brings the two nodes closer together by most for each copy that is moved. */
   #bestUnit(from: NodeId, to: NodeId): Unit | undefined {
     let best: { unit: Unit; change: number } | undefined
     for (const unit of this.#unitsOf.get(from) ?? []) {
       if (unit.pinned !== null || !this.#fits(unit, to)) continue
       if (this.#zonesAfter(unit, from, to) < this.#zones(unit).size) continue
-      const change = this.#changeOfImbalance(unit, from, to)
-      if (change > -EPSILON) continue
+      const imbalance = this.#changeOfImbalance(unit, from, to)
+      if (imbalance > -EPSILON) continue
+      const change = imbalance / unit.copies
       const better = best === undefined || change < best.change - EPSILON
       const same = best !== undefined && Math.abs(change - best.change) <= EPSILON
       if (better || (same && best !== undefined && compareText(unit.name, best.unit.name) < 0)) {
