@@ -42,6 +42,8 @@ import { ProgressHub } from './progress.ts'
 export const DEFAULT_OPERATION_TIMEOUT_MS = 300_000
 /** The same for operations that move copies. */
 const DEFAULT_MOVE_TIMEOUT_MS = 86_400_000
+/** How often ids that another process took first are replaced by new ones. */
+export const MAX_ID_COLLISIONS = 5
 /** How often a call looks whether what it asked for is done, in milliseconds. */
 const REQUEST_POLL_MS = 50
 /** Operations that change the members of replica sets. */
@@ -346,7 +348,7 @@ export class Cluster {
     const plan = await makePlan(await this.#look(busy))
     checkNotBusy(plan, busy)
     const { ids, clock, owner } = this.#client.parts
-    const stored = operationFromPlan(plan, {
+    const stamp = {
       ids,
       epoch: fence.epoch,
       requestedBy: owner,
@@ -354,9 +356,18 @@ export class Cluster {
       timeoutMs: options.timeoutMs ?? defaultTimeoutMs(plan),
       ...(options.keepFinished === undefined ? {} : { keepFinished: options.keepFinished }),
       ...(options.holdMs === undefined ? {} : { holdMs: options.holdMs }),
-    })
-    await this.journal.store(stored.operation, stored.commands)
-    return stored
+    }
+    for (let collisions = 0; ; collisions++) {
+      const stored = operationFromPlan(plan, stamp)
+      try {
+        await this.journal.store(stored.operation, stored.commands)
+        return stored
+      } catch (error) {
+        // Another process took one of the ids in the same millisecond; rows without an operation are purged.
+        const taken = error instanceof ShardingError && error.code === 'duplicate'
+        if (!taken || collisions >= MAX_ID_COLLISIONS) throw error
+      }
+    }
   }
 
   async #look(busy: ReadonlyMap<string, Touched>): Promise<Planning> {

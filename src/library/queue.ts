@@ -6,14 +6,17 @@ import type { ProgressEvent, ProgressListener } from '../engine/events.ts'
 import { Probe } from '../engine/probe.ts'
 import { assertRollback, parseScript } from '../sql/index.ts'
 import type { Client } from './client.ts'
-import { type Cluster, DEFAULT_OPERATION_TIMEOUT_MS, type OperationOptions } from './cluster.ts'
+import {
+  type Cluster,
+  DEFAULT_OPERATION_TIMEOUT_MS,
+  MAX_ID_COLLISIONS,
+  type OperationOptions,
+} from './cluster.ts'
 import { type OperationSummary, succeededOrThrow, summarize } from './operation-error.ts'
 import { iterateProgress, type ProgressOptions } from './progress.ts'
 
 /** Characters of the name of an operation group. */
 const MAX_GROUP_LENGTH = 128
-/** How often an id that another process took first is replaced by a new one. */
-const MAX_ID_COLLISIONS = 5
 
 /**
  * The queue of commands in the journal. Tables use it for their operations; with {@link add} and
