@@ -1,6 +1,6 @@
 import type { Command } from '../domain/command.ts'
 import { SYSTEM_TABLES } from '../domain/system-tables.ts'
-import type { Statement } from '../domain/statement.ts'
+import type { Statement, StatementKind } from '../domain/statement.ts'
 import { parseShardTableName } from '../domain/words.ts'
 import { parseScript } from '../sql/index.ts'
 
@@ -9,18 +9,31 @@ export interface Touched {
   /** Sharded tables, and tables of users' own commands. */
   readonly tables: ReadonlySet<string>
   readonly sets: ReadonlySet<string>
+  /** Those of them whose members change. */
+  readonly changedSets: ReadonlySet<string>
 }
 
 export function touchedBy(statements: Iterable<Statement>): Touched {
   const tables = new Set<string>()
   const sets = new Set<string>()
-  for (const statement of statements) touch(statement, tables, sets)
-  return { tables, sets }
+  const changedSets = new Set<string>()
+  for (const statement of statements) {
+    touch(statement, tables, sets)
+    if (MEMBERSHIP.has(statement.kind) && 'cluster' in statement) changedSets.add(statement.cluster)
+  }
+  return { tables, sets, changedSets }
 }
 
 export function statementsOf(commands: readonly Pick<Command, 'query'>[]): Statement[] {
   return commands.flatMap(({ query }) => parseScript(query, { dialect: 'extended' }))
 }
+
+const MEMBERSHIP: ReadonlySet<StatementKind> = new Set<StatementKind>([
+  'create_cluster',
+  'join_cluster',
+  'exit_cluster',
+  'delete_cluster',
+])
 
 function touch(statement: Statement, tables: Set<string>, sets: Set<string>): void {
   if ('cluster' in statement) sets.add(statement.cluster)

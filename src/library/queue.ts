@@ -6,12 +6,8 @@ import type { ProgressEvent, ProgressListener } from '../engine/events.ts'
 import { Probe } from '../engine/probe.ts'
 import { assertRollback, parseScript } from '../sql/index.ts'
 import type { Client } from './client.ts'
-import {
-  type Cluster,
-  DEFAULT_OPERATION_TIMEOUT_MS,
-  MAX_ID_COLLISIONS,
-  type OperationOptions,
-} from './cluster.ts'
+import type { Cluster } from './cluster.ts'
+import { DEFAULT_OPERATION_TIMEOUT_MS, MAX_ID_COLLISIONS, type OperationOptions } from './operations.ts'
 import { type OperationSummary, succeededOrThrow, summarize } from './operation-error.ts'
 import { iterateProgress, type ProgressOptions } from './progress.ts'
 
@@ -140,7 +136,7 @@ export class Queue {
         `operation ${group} has succeeded, and other tables may use its replica sets now; drop table '${operation.table}' instead`,
       )
     }
-    const ended = await this.#cluster.rollBack(operation, { error: 'rolled back on request' })
+    const ended = await this.#cluster.operations.rollBack(operation, { error: 'rolled back on request' })
     return summarize({ operation: ended, commands: await journal.commands(group) })
   }
 

@@ -9,7 +9,8 @@ import { planDrop } from '../planning/plan-drop.ts'
 import { planRebalance } from '../planning/plan-rebalance.ts'
 import { checkTableName, parseColumnList, parseStatement, parseTableOptions } from '../sql/index.ts'
 import type { Client } from './client.ts'
-import type { Cluster, OperationOptions, Planning } from './cluster.ts'
+import type { Cluster } from './cluster.ts'
+import type { OperationOptions, Planning } from './operations.ts'
 import { type OperationSummary, succeededOrThrow, summarize } from './operation-error.ts'
 import type { PreparedPlan } from './prepared-plan.ts'
 import type { Queue } from './queue.ts'
@@ -75,7 +76,7 @@ export class Table {
     const { ids } = this.#client.parts
     const request = { table: this.name, columns: this.columns, options: this.options, shards, rf }
     await this.#assertNotHeld()
-    const ended = await this.#cluster.run(
+    const ended = await this.#cluster.operations.run(
       async ({ observed }) => await Promise.resolve(planCreate(observed, request, ids)),
       options,
     )
@@ -91,7 +92,10 @@ export class Table {
    */
   async drop(queue: Queue, options: OperationOptions = {}): Promise<OperationSummary> {
     queue.assertOf(this.#cluster)
-    const ended = await this.#cluster.run(async ({ observed }) => await this.#planDrop(observed), options)
+    const ended = await this.#cluster.operations.run(
+      async ({ observed }) => await this.#planDrop(observed),
+      options,
+    )
     return succeededOrThrow(ended)
   }
 
@@ -110,19 +114,19 @@ export class Table {
     checkShardsAndRf(shards, rf)
     const { ids } = this.#client.parts
     const request = { table: this.name, columns: this.columns, options: this.options, shards, rf }
-    return await this.#cluster.plan(
+    return await this.#cluster.operations.plan(
       async ({ observed }) => await Promise.resolve(planCreate(observed, request, ids)),
     )
   }
 
   /** The plan that {@link drop} would make now. Nothing is changed. */
   async planDrop(): Promise<PreparedPlan> {
-    return await this.#cluster.plan(async ({ observed }) => await this.#planDrop(observed))
+    return await this.#cluster.operations.plan(async ({ observed }) => await this.#planDrop(observed))
   }
 
   /** The plan that {@link rebalance} would make now; its reasons say why it moves what, and no more. */
   async planRebalance(): Promise<PreparedPlan> {
-    return await this.#cluster.plan(async (planning) => await this.#planRebalance(planning))
+    return await this.#cluster.operations.plan(async (planning) => await this.#planRebalance(planning))
   }
 
   /**
@@ -133,7 +137,10 @@ export class Table {
    */
   async rebalance(queue: Queue, options: OperationOptions = {}): Promise<OperationSummary> {
     queue.assertOf(this.#cluster)
-    const ended = await this.#cluster.run(async (planning) => await this.#planRebalance(planning), options)
+    const ended = await this.#cluster.operations.run(
+      async (planning) => await this.#planRebalance(planning),
+      options,
+    )
     return succeededOrThrow(ended)
   }
 
@@ -189,7 +196,7 @@ export class Table {
         `no drop of table '${this.name}' is on hold; it cannot be brought back`,
       )
     }
-    const ended = await this.#cluster.rollBack(held, { error: 'brought back on request' })
+    const ended = await this.#cluster.operations.rollBack(held, { error: 'brought back on request' })
     return summarize({ operation: ended, commands: await this.#cluster.journal.commands(ended.group) })
   }
 

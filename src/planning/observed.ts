@@ -29,8 +29,8 @@ export interface ObservedState {
   readonly placements: readonly ObservedPlacement[]
   /** What operators said about nodes; left out: nothing. */
   readonly traits?: ReadonlyMap<NodeId, NodeTraits & { readonly drained?: boolean }>
-  /** Replica sets that an unfinished operation works on, and which one; left out: none. */
-  readonly busySets?: ReadonlyMap<string, string>
+  /** Replica sets whose members an unfinished operation changes; left out: none. */
+  readonly changingSets?: ReadonlySet<string>
 }
 
 /** A placement with the id of its row. */

@@ -70,7 +70,9 @@ function place(
   }
   const { sets, missing } = chooseReplicaSets({
     nodes: observed.nodes,
-    existing: usableReplicaSets(observed.replicaSets, observed.nodes, rf),
+    existing: usableReplicaSets(observed.replicaSets, observed.nodes, rf).filter(
+      ({ name }) => observed.changingSets?.has(name) !== true,
+    ),
     shards,
     rf,
     newName: () => `rs_${ids.next().toString(36)}`,

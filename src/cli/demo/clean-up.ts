@@ -1,6 +1,7 @@
 import { ShardingError } from '../../domain/errors.ts'
 import type { Client } from '../../library/client.ts'
-import type { Cluster, OperationOptions } from '../../library/cluster.ts'
+import type { Cluster } from '../../library/cluster.ts'
+import type { OperationOptions } from '../../library/operations.ts'
 import { Queue } from '../../library/queue.ts'
 import { Table } from '../../library/table.ts'
 

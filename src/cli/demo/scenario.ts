@@ -1,6 +1,6 @@
 import type { Command } from '../../domain/command.ts'
 import { messageOf } from '../../domain/errors.ts'
-import type { OperationOptions } from '../../library/cluster.ts'
+import type { OperationOptions } from '../../library/operations.ts'
 import { OperationError, type OperationSummary } from '../../library/operation-error.ts'
 import { Queue } from '../../library/queue.ts'
 import { Table } from '../../library/table.ts'
