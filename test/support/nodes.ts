@@ -74,7 +74,8 @@ async function startReal(binary: string, count: number, cluster: string | undefi
     },
     restart: async (id) => {
       await real.restart(numberOf(id))
-      await untilView(real.ids, cluster, (view) => view.includes(id))
+      await untilView([id], cluster, (view) => view.includes(id))
+      await untilInSync(id)
     },
     close: async () => await real.close(),
   }
@@ -98,19 +99,34 @@ async function untilView(
   }
 }
 
+/** Waits until a node is back in every cluster that it remembers. */
+async function untilInSync(id: string): Promise<void> {
+  const giveUpAt = Date.now() + NOTICE_PATIENCE_MS
+  for (;;) {
+    const text = (await statusOf(id, 'cluster_%_node_state')) ?? ''
+    const states = [...text.matchAll(/_node_state","Value":"([^"]*)"/g)].map(([, state]) => state)
+    if (states.length > 0 && states.every((state) => state === 'synced')) return
+    if (Date.now() > giveUpAt) throw new Error(`${id} is not in sync: ${states.join(', ')}`)
+    await sleep(100)
+  }
+}
+
 /** Undefined when the node does not answer as a primary member. */
 async function viewOf(id: string, cluster: string): Promise<string | undefined> {
-  const query = `SHOW STATUS LIKE 'cluster_${cluster}_%'`
+  const text = await statusOf(id, `cluster_${cluster}_%`)
+  if (text === undefined) return undefined
+  const value = (name: string) => new RegExp(`cluster_${cluster}_${name}","Value":"([^"]*)"`).exec(text)?.[1]
+  return value('status') === 'primary' && value('node_state') === 'synced' ? value('nodes_view') : undefined
+}
+
+async function statusOf(id: string, pattern: string): Promise<string | undefined> {
   try {
     const response = await fetch(`http://${id}/sql?mode=raw`, {
       method: 'POST',
-      body: new URLSearchParams({ query }),
+      body: new URLSearchParams({ query: `SHOW STATUS LIKE '${pattern}'` }),
       signal: AbortSignal.timeout(10_000),
     })
-    const text = await response.text()
-    const value = (name: string) =>
-      new RegExp(`cluster_${cluster}_${name}","Value":"([^"]*)"`).exec(text)?.[1]
-    return value('status') === 'primary' && value('node_state') === 'synced' ? value('nodes_view') : undefined
+    return await response.text()
   } catch {
     return undefined
   }
