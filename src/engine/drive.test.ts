@@ -32,6 +32,10 @@ class HandSteps implements Stepper {
     return this.#kind.heavy
   }
 
+  leaves(): boolean {
+    return false
+  }
+
   copies(): boolean {
     return this.#kind.copies
   }
@@ -188,7 +192,7 @@ describe('a drive', () => {
       const lanes = new Lanes()
       lanes.limitCopies(1, 1)
       const other = Promise.withResolvers<void>()
-      const task = { heavy: kind === 'heavy', copies: kind === 'copies' }
+      const task = { heavy: kind === 'heavy', copies: kind === 'copies', leaves: false }
       lanes.submit('node1', {
         ...task,
         group: 'other',
@@ -287,6 +291,7 @@ describe('a drive', () => {
           node: (id) => `node${id % 3}`,
           heavy: (id) => id % 4 === 0,
           copies: (id) => id % 8 === 0,
+          leaves: (id) => id % 16 === 0,
           prepare: async (id) => {
             expect(isStopped).toBe(false)
             for (const other of waits[id] ?? []) expect(settled.has(other)).toBe(true)

@@ -9,6 +9,7 @@ export interface Stepper {
   node(id: number): NodeId
   heavy(id: number): boolean
   copies(id: number): boolean
+  leaves(id: number): boolean
   /** Announces the step in the journal. */
   prepare(id: number): Promise<void>
   /** One try; `attempt` counts from 1. */
@@ -82,6 +83,7 @@ class Drive {
       group: this.#stepper.group,
       heavy: this.#stepper.heavy(id),
       copies: this.#stepper.copies(id),
+      leaves: this.#stepper.leaves(id),
       isWanted: () => !this.#stop.signal.aborted,
       prepare: async () => await this.#prepare(id),
       run: async () => await this.#run(id, attempt),

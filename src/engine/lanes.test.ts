@@ -10,6 +10,7 @@ interface Given {
   readonly group?: string
   readonly heavy?: boolean
   readonly copies?: boolean
+  readonly leaves?: boolean
   readonly wanted?: boolean
 }
 
@@ -33,6 +34,7 @@ class HandLanes {
       group: given.group ?? 'g',
       heavy: given.heavy ?? false,
       copies: given.copies ?? false,
+      leaves: given.leaves ?? false,
       isWanted: () => given.wanted ?? true,
       prepare: async () => {
         this.prepared.push(name)
@@ -211,12 +213,25 @@ describe('copies', () => {
   })
 })
 
+it('nodes leave clusters one after the other, whichever lane they are in', async () => {
+  const hand = new HandLanes()
+  hand.submit('a', { node: 'n1', leaves: true })
+  hand.submit('b', { node: 'n2', leaves: true })
+  hand.submit('c', { node: 'n2' })
+  await nextTurn()
+  expect(hand.running).toEqual(['a', 'c'])
+  await hand.ends('a')
+  expect(hand.running).toEqual(['c', 'b'])
+  await hand.endAll()
+})
+
 it('lanes run everything exactly once and never more at a time than they may', async () => {
   const anyTask = fc.record({
     node: fc.constantFrom('n1', 'n2'),
     group: fc.constantFrom('g1', 'g2', 'g3'),
     heavy: fc.boolean(),
     copies: fc.boolean(),
+    leaves: fc.boolean(),
     wanted: fc.oneof(
       { weight: 4, arbitrary: fc.constant(true) },
       { weight: 1, arbitrary: fc.constant(false) },
@@ -248,6 +263,7 @@ it('lanes run everything exactly once and never more at a time than they may', a
             expect(here.filter(({ heavy }) => heavy).length).toBeLessThanOrEqual(1)
             expect(here.filter(({ copies }) => copies).length).toBeLessThanOrEqual(limits.perNode)
             expect([...running].filter(({ copies }) => copies).length).toBeLessThanOrEqual(limits.inAll)
+            expect([...running].filter(({ leaves }) => leaves).length).toBeLessThanOrEqual(1)
             await nextTurn()
             running.delete(task)
           },

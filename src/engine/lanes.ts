@@ -8,6 +8,11 @@ export interface LaneTask {
   readonly heavy: boolean
   /** It makes the node take in copies; {@link Lanes.limitCopies} says how many of these at a time. */
   readonly copies: boolean
+  /**
+   * It makes the node leave a cluster. One at a time over all nodes: two that leave clusters which they share with each
+   * other may wait for each other without end.
+   */
+  readonly leaves: boolean
   /** False: it will do nothing when it runs, so it waits for none of its kind. Whoever changes that calls {@link Lanes.pump}. */
   isWanted(): boolean
   /** Writes to the journal that it is about to begin. False: it is not wanted any more. */
@@ -29,7 +34,7 @@ export const DEFAULT_LANE_LIMITS: LaneLimits = { maxInFlight: 3, maxPrepared: 16
 export class Lanes {
   readonly #limits: LaneLimits
   readonly #lanes = new Map<NodeId, Lane>()
-  readonly #copies = new CopyCount()
+  readonly #shared = new SharedCounts()
 
   constructor(limits: LaneLimits = DEFAULT_LANE_LIMITS) {
     this.#limits = limits
@@ -37,8 +42,8 @@ export class Lanes {
 
   /** Holds from now on; what is under way goes on. */
   limitCopies(perNode: number, inAll: number): void {
-    this.#copies.perNode = perNode
-    this.#copies.inAll = inAll
+    this.#shared.perNode = perNode
+    this.#shared.inAll = inAll
     this.pump()
   }
 
@@ -50,24 +55,25 @@ export class Lanes {
   submit(node: NodeId, task: LaneTask): void {
     let lane = this.#lanes.get(node)
     if (lane === undefined) {
-      lane = new Lane(this.#limits, this.#copies, () => this.pump())
+      lane = new Lane(this.#limits, this.#shared, () => this.pump())
       this.#lanes.set(node, lane)
     }
     lane.submit(task)
   }
 }
 
-/** Copies under way over all lanes, and how many there may be. */
-class CopyCount {
+/** What all lanes share: copies under way and how many there may be, and whether a node is leaving a cluster. */
+class SharedCounts {
   perNode = Number.POSITIVE_INFINITY
   inAll = Number.POSITIVE_INFINITY
   inFlight = 0
+  leaving = 0
 }
 
 class Lane {
   readonly #limits: LaneLimits
-  readonly #copies: CopyCount
-  readonly #onCopied: () => void
+  readonly #shared: SharedCounts
+  readonly #onFreed: () => void
   /** Waiting tasks by group; groups take turns in the order of this map. */
   readonly #waiting = new Map<string, LaneTask[]>()
   readonly #prepared: LaneTask[] = []
@@ -77,10 +83,10 @@ class Lane {
   #heavyInFlight = 0
   #copiesInFlight = 0
 
-  constructor(limits: LaneLimits, copies: CopyCount, onCopied: () => void) {
+  constructor(limits: LaneLimits, shared: SharedCounts, onFreed: () => void) {
     this.#limits = limits
-    this.#copies = copies
-    this.#onCopied = onCopied
+    this.#shared = shared
+    this.#onFreed = onFreed
   }
 
   submit(task: LaneTask): void {
@@ -104,7 +110,10 @@ class Lane {
   #takePrepared(): LaneTask | undefined {
     const index = this.#prepared.findIndex(
       (task) =>
-        !task.isWanted() || ((!task.heavy || this.#heavyInFlight === 0) && (!task.copies || this.#mayCopy())),
+        !task.isWanted() ||
+        ((!task.heavy || this.#heavyInFlight === 0) &&
+          (!task.copies || this.#mayCopy()) &&
+          (!task.leaves || this.#shared.leaving === 0)),
     )
     const [task] = index < 0 ? [] : this.#prepared.splice(index, 1)
     if (task !== undefined) this.#countAhead(task.group, -1)
@@ -112,7 +121,7 @@ class Lane {
   }
 
   #mayCopy(): boolean {
-    const { perNode, inAll, inFlight } = this.#copies
+    const { perNode, inAll, inFlight } = this.#shared
     return this.#copiesInFlight < perNode && inFlight < inAll
   }
 
@@ -135,7 +144,7 @@ class Lane {
 
   #countCopy(change: 1 | -1): void {
     this.#copiesInFlight += change
-    this.#copies.inFlight += change
+    this.#shared.inFlight += change
   }
 
   async #prepare(task: LaneTask): Promise<void> {
@@ -150,13 +159,13 @@ class Lane {
     this.#inFlight++
     if (task.heavy) this.#heavyInFlight++
     if (task.copies) this.#countCopy(1)
+    if (task.leaves) this.#shared.leaving++
     await task.run()
     this.#inFlight--
     if (task.heavy) this.#heavyInFlight--
-    if (task.copies) {
-      this.#countCopy(-1)
-      this.#onCopied()
-    }
+    if (task.copies) this.#countCopy(-1)
+    if (task.leaves) this.#shared.leaving--
+    if (task.copies || task.leaves) this.#onFreed()
     this.pump()
   }
 }

@@ -16,6 +16,7 @@ import {
   REQUESTS,
 } from '../domain/operation.ts'
 import type { Clock, Fence, NodeConnector, Random } from '../domain/ports.ts'
+import type { Statement } from '../domain/statement.ts'
 import type { NodeId } from '../domain/words.ts'
 import { type AttemptContext, attemptForward, attemptUndo, type Guard } from './attempt.ts'
 import { DependencyGraph } from './dependency-graph.ts'
@@ -266,6 +267,7 @@ export class OperationRun {
     return {
       ...this.#places(),
       copies: () => false,
+      leaves: (id) => leavesCluster(this.#live(id).rollbackStatements),
       prepare: async (id) => await this.#live(id).change('undo'),
       run: async (id, attempt) => await attemptUndo(this.#live(id), attemptContext, attempt),
       // Only lost leadership stops an undo; the next coordinator goes on with it.
@@ -275,12 +277,13 @@ export class OperationRun {
     }
   }
 
-  #places(): Pick<Stepper, 'group' | 'node' | 'heavy' | 'copies'> {
+  #places(): Pick<Stepper, 'group' | 'node' | 'heavy' | 'copies' | 'leaves'> {
     return {
       group: this.#operation.group,
       node: (id) => this.#live(id).command.node,
       heavy: (id) => this.#live(id).heavy,
       copies: (id) => this.#live(id).copies,
+      leaves: (id) => leavesCluster(this.#live(id).statements),
     }
   }
 
@@ -377,6 +380,10 @@ function brokenOff({ group }: Operation): ShardingError {
     'outcome_unknown',
     `broken off, because operation ${group} is to be undone at once`,
   )
+}
+
+function leavesCluster(statements: readonly Statement[]): boolean {
+  return statements.some(({ kind }) => kind === 'exit_cluster' || kind === 'delete_cluster')
 }
 
 /** Nobody is in a hurry with an undo. */
