@@ -1,3 +1,5 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { NodeError } from '../src/domain/errors.ts'
 import type { Plan, PlannedCommand } from '../src/domain/plan.ts'
 import type { NodeConnector } from '../src/domain/ports.ts'
 import type { NodeId } from '../src/domain/words.ts'
@@ -5,6 +7,12 @@ import { renderStatement } from '../src/sql/index.ts'
 
 /** As for the library: a JOIN may copy tables. In milliseconds. */
 const STATEMENT_TIMEOUT_MS = 120_000
+/**
+ * A shard has left its set when the node that was asked says so; the other members know some milliseconds later,
+ * and until then refuse to drop it. In milliseconds, short against that.
+ */
+const STILL_IN_CLUSTER_PAUSE_MS = 2
+const STILL_IN_CLUSTER = /unable to drop a cluster table/
 
 interface Step {
   readonly node: NodeId
@@ -16,7 +24,8 @@ interface Step {
 
 /**
  * Sends the statements of a plan as somebody would who needs no safety: each as soon as what it depends on is
- * done, at most `maxInFlight` at once to one node. No journal, no lease, no second try.
+ * done, at most `maxInFlight` at once to one node. No journal, no lease, and no second try but of a DROP that
+ * comes too early for a member.
  *
  * @returns how long it took, in milliseconds
  * @throws NodeError the first failure, when nothing is in flight any more
@@ -78,12 +87,24 @@ class Lane {
       this.#inFlight++
     }
     try {
-      await this.#connector.connection(node).execute(sql, { timeoutMs: STATEMENT_TIMEOUT_MS })
+      await this.#execute(node, sql)
     } finally {
       // The place in flight goes straight to the next one.
       const next = this.#waiting.shift()
       if (next === undefined) this.#inFlight--
       else next()
+    }
+  }
+
+  async #execute(node: NodeId, sql: string): Promise<void> {
+    for (;;) {
+      try {
+        await this.#connector.connection(node).execute(sql, { timeoutMs: STATEMENT_TIMEOUT_MS })
+        return
+      } catch (error) {
+        if (!(error instanceof NodeError && STILL_IN_CLUSTER.test(error.message))) throw error
+        await sleep(STILL_IN_CLUSTER_PAUSE_MS)
+      }
     }
   }
 }
