@@ -25,9 +25,8 @@ export class NodeRecords {
   }
 
   async all(nodes: readonly NodeId[]): Promise<Map<NodeId, NodeRecord>> {
-    const records = new Map<NodeId, NodeRecord>()
-    for (const node of nodes) records.set(node, await this.get(node))
-    return records
+    const entries = await this.#state.getAll(nodes.map(key))
+    return new Map(nodes.map((node) => [node, recordFrom(entries.get(key(node))?.value)]))
   }
 
   /** @throws InputError for a weight or capacity that is not positive */

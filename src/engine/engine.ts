@@ -93,10 +93,15 @@ export class Engine {
     purged: string[]
     resumed: { group: string; ended: Promise<EndedOperation> }[]
   }> {
+    const [purged, open] = await Promise.all([this.#purge(), this.#open(), this.#goByThrottle()])
+    return { purged, resumed: await this.#takeUp(open) }
+  }
+
+  async #purge(): Promise<string[]> {
     const { journal, fence } = this.#context
     const purged = await journal.uncommittedGroups(fence.epoch)
     for (const group of purged) await journal.deleteCommands(group)
-    return { purged, resumed: await this.watchOnce() }
+    return purged
   }
 
   /**
@@ -106,15 +111,26 @@ export class Engine {
    * @returns one promise for each operation that was taken up
    */
   async watchOnce(): Promise<{ group: string; ended: Promise<EndedOperation> }[]> {
-    const { journal, clock, lanes } = this.#context
+    const [open] = await Promise.all([this.#open(), this.#goByThrottle()])
+    return await this.#takeUp(open)
+  }
+
+  async #open(): Promise<Operation[]> {
+    return await this.#context.journal.operations(OPERATION_STATES.filter((state) => !isEnded(state)))
+  }
+
+  async #goByThrottle(): Promise<void> {
     const { movesPerNode, movesInAll } = await this.#throttle()
-    lanes.limitCopies(movesPerNode, movesInAll)
+    this.#context.lanes.limitCopies(movesPerNode, movesInAll)
+  }
+
+  async #takeUp(open: readonly Operation[]): Promise<{ group: string; ended: Promise<EndedOperation> }[]> {
     const resumed = []
-    for (const operation of await journal.operations(OPERATION_STATES.filter((state) => !isEnded(state)))) {
+    for (const operation of open) {
       const { group, state, holdUntil } = operation
       const live = this.#live.get(group)
       if (live !== undefined) live.run.observe(operation)
-      else if (!isParked(state) || (state === 'held' && holdUntil <= clock.now())) {
+      else if (!isParked(state) || (state === 'held' && holdUntil <= this.#context.clock.now())) {
         if (state === 'held') await this.#release(group)
         resumed.push({ group, ended: this.resume(group) })
       }

@@ -58,6 +58,19 @@ describe('a key of the shared state', () => {
     })
   }
 
+  it('is read together with others, and is missing among them when nobody has set it', async () => {
+    const [one, unset, other] = [newKey(), newKey(), newKey()]
+    await nodes.state.compareAndSet(one, 0, { n: 1 })
+    await nodes.state.compareAndSet(other, 0, { n: 2 })
+    expect(await nodes.state.getAll([other, unset, one])).toEqual(
+      new Map([
+        [one, { value: { n: 1 }, version: 1 }],
+        [other, { value: { n: 2 }, version: 1 }],
+      ]),
+    )
+    expect(await nodes.state.getAll([])).toEqual(new Map())
+  })
+
   it('is its own: others are not changed with it', async () => {
     const [one, other] = [newKey(), newKey()]
     await nodes.state.compareAndSet(one, 0, { n: 1 })

@@ -2,10 +2,11 @@ import { createHash } from 'node:crypto'
 import { NodeError } from '../domain/errors.ts'
 import type { Clock } from '../domain/ports.ts'
 import type { TableName } from '../domain/statement.ts'
+import type { Row } from '../domain/values.ts'
 import { type JournalConnection, UncertainFailure } from './journal-connection.ts'
 import { integer, text } from './journal-rows.ts'
 import { STATE_TABLE } from '../domain/system-tables.ts'
-import { all, equals, select, update } from './where.ts'
+import { all, equals, oneOf, select, update } from './where.ts'
 
 /** A value of `system.sharding_state` with the number that compare-and-set goes by. */
 export interface StateEntry {
@@ -31,7 +32,15 @@ export class StateStore {
     const { rows } = await this.#connection.read(query, signal)
     const [row] = rows
     if (row === undefined) return { value: undefined, version: 0 }
-    return { value: JSON.parse(text(row, 'value')), version: integer(row, 'version') }
+    return entryFrom(row)
+  }
+
+  /** Of several keys, all at once; a key that does not exist is not in it. */
+  async getAll(keys: readonly string[]): Promise<Map<string, StateEntry>> {
+    if (keys.length === 0) return new Map()
+    const query = select(STATE_TABLE, oneOf('id', keys.map(stateId)), { limit: keys.length })
+    const { rows } = await this.#connection.read(query)
+    return new Map(rows.map((row) => [text(row, 'key'), entryFrom(row)]))
   }
 
   /**
@@ -81,6 +90,10 @@ export class StateStore {
   #seconds(): number {
     return Math.floor(this.#clock.now() / 1_000)
   }
+}
+
+function entryFrom(row: Row): StateEntry {
+  return { value: JSON.parse(text(row, 'value')), version: integer(row, 'version') }
 }
 
 /** The row id of a key: the same for everybody, so that two inserts of one key collide. 48 bits, never 0. */

@@ -87,12 +87,8 @@ export class Cluster {
   /** Looks at every node now: tables, replica sets, placements. */
   async observe(): Promise<ObservedState> {
     await this.ready()
-    return await observe({
-      catalog: this.#client.parts.catalog,
-      cluster: this.name,
-      nodes: await this.nodes(),
-      placements: await this.#placements.all(),
-    })
+    const [nodes, placements] = await Promise.all([this.nodes(), this.#placements.all()])
+    return await observe({ catalog: this.#client.parts.catalog, cluster: this.name, nodes, placements })
   }
 
   /** The drop of a table that is on hold, if there is one. */

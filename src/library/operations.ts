@@ -116,7 +116,8 @@ export class Operations {
    */
   async plan(makePlan: (planning: Planning) => Promise<Plan>): Promise<PreparedPlan> {
     await this.#parts.ready()
-    const planning = await this.#look(await this.#touchedInJournal())
+    const [busy, found] = await Promise.all([this.#touchedInJournal(), this.#parts.observe()])
+    const planning = await this.#look(found, busy)
     return prepared(await makePlan(planning), planning.observed)
   }
 
@@ -140,8 +141,10 @@ export class Operations {
     options: OperationOptions,
   ) {
     await engine.replicaSetsSettled()
-    const busy = new Map([...(await this.#touchedInJournal(['held'])), ...engine.touched()])
-    const plan = await makePlan(await this.#look(busy))
+    const running = engine.touched()
+    const [held, observed] = await Promise.all([this.#touchedInJournal(['held']), this.#parts.observe()])
+    const busy = new Map([...held, ...running])
+    const plan = await makePlan(await this.#look(observed, busy))
     checkNotBusy(plan, busy)
     const { ids, clock, owner } = this.#parts.client.parts
     const stamp = {
@@ -166,11 +169,10 @@ export class Operations {
     }
   }
 
-  async #look(busy: ReadonlyMap<string, Touched>): Promise<Planning> {
+  async #look(observed: ObservedState, busy: ReadonlyMap<string, Touched>): Promise<Planning> {
     const busySets = new Map<string, string>()
     for (const [group, { sets }] of busy) for (const set of sets) busySets.set(set, group)
     const changingSets = new Set([...busy.values()].flatMap((touched) => [...touched.changedSets]))
-    const observed = await this.#parts.observe()
     const records = await this.#parts.records.all(observed.nodes)
     const { catalog } = this.#parts.client.parts
     return {
