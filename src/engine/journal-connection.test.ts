@@ -37,6 +37,12 @@ describe('a journal statement', () => {
     },
   )
 
+  it('goes to the next node once when it fails together with others', async () => {
+    const { connection, asked } = connected('unreachable', 'unreachable', 'unreachable', 'ok')
+    await Promise.all([connection.write(WRITE), connection.write(WRITE), connection.write(WRITE)])
+    expect(asked()).toEqual([NODES[0], NODES[0], NODES[0], NODES[1], NODES[1], NODES[1]])
+  })
+
   it('is sent again to the same node after a conflict: nothing is wrong with it', async () => {
     const { connection, asked } = connected('conflict', 'ok')
     expect(await connection.write(WRITE)).toEqual({ total: 0, certain: true })

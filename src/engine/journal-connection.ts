@@ -65,6 +65,7 @@ export class JournalConnection {
     let lostAnswer: { readonly error: unknown } | undefined
     for (let attempt = 1; ; attempt++) {
       signal?.throwIfAborted()
+      const asked = this.#preferred
       try {
         const options = { timeoutMs: STATEMENT_TIMEOUT_MS, ...(signal === undefined ? {} : { signal }) }
         const reply = await call(this.#connection(), options)
@@ -74,7 +75,8 @@ export class JournalConnection {
         else if (!isTransient(error)) throw lostAnswer === undefined ? error : new UncertainFailure(error)
         // That the last node did not answer says nothing about a try before, whose answer was lost.
         if (signal === undefined && this.#clock.now() >= giveUpAt) throw lostAnswer?.error ?? error
-        if (!isConflict(error)) this.#preferred++
+        // Of several statements that fail together only one goes on to the next node.
+        if (!isConflict(error) && this.#preferred === asked) this.#preferred++
         await this.#clock.sleep(backoffMs(attempt, this.#random, 1_000), signal)
       }
     }
