@@ -192,13 +192,22 @@ export class EmbeddedCluster {
     while (this.#nodes.length < (this.#options.nodes ?? DEFAULT_NODES)) await this.#makeNode()
     for (const node of this.#nodes) await node.start()
     await this.#reviveClusters()
-    const { cluster } = this.#options
-    if (cluster === undefined || this.#memberships().some((membership) => membership.cluster === cluster)) {
-      return
+    await this.#formCluster()
+  }
+
+  /** Makes the cluster of all nodes, or goes on with it where a process died that was about to make it. */
+  async #formCluster(): Promise<void> {
+    const { cluster, nodes = DEFAULT_NODES } = this.#options
+    if (cluster === undefined) return
+    const isMember = (node: EmbeddedNode) =>
+      this.#memberships().some((membership) => membership.cluster === cluster && membership.node === node.id)
+    const wanted = this.#nodes.slice(0, nodes)
+    const founder = this.#nodes.find(isMember) ?? wanted[0]
+    if (founder === undefined) return
+    if (!isMember(founder)) await founder.query(`CREATE CLUSTER ${cluster}`)
+    for (const node of wanted) {
+      if (!isMember(node)) await node.query(`JOIN CLUSTER ${cluster} AT '${founder.id}'`)
     }
-    const [first, ...others] = this.#nodes
-    await first?.query(`CREATE CLUSTER ${cluster}`)
-    for (const node of others) await node.query(`JOIN CLUSTER ${cluster} AT '${first?.id}'`)
   }
 
   /** All nodes were down: every cluster goes on from the member that holds most. */
