@@ -134,7 +134,9 @@ async function tryForward(situation: Situation): Promise<Seen> {
   const { live, context, seen } = prepared(situation)
   // One that is stored as `processing` is in doubt: a process died while it was in flight.
   live.doubtSettled()
-  return seen(await attemptForward(live, context))
+  const result = await attemptForward(live, context)
+  if (result.kind === 'settled') await result.recorded
+  return seen(result)
 }
 
 /** The same after its coordinator was interrupted. */
@@ -458,7 +460,7 @@ describe('one try forward', () => {
         return await Promise.resolve(true)
       },
     }
-    expect(await attemptForward(live, { ...context, connector, guard })).toEqual({ kind: 'settled' })
+    expect(await attemptForward(live, { ...context, connector, guard })).toMatchObject({ kind: 'settled' })
     expect(guarded.map(({ kind }) => kind)).toEqual(['verify_tables'])
     expect(connector.sent).toEqual([])
   })

@@ -25,8 +25,11 @@ const MAX_LOOKS_AT_PROGRESS = 20
 
 /** What came of one try. */
 export type AttemptResult =
-  /** Nothing more to do with this command. */
-  | { readonly kind: 'settled' }
+  /**
+   * Nothing more to do with this command. What waits for it may be announced at once: the journal writes both in
+   * this order. Nothing has ended before `recorded` is.
+   */
+  | { readonly kind: 'settled'; readonly recorded?: Promise<void> }
   /** Try again after a while. */
   | { readonly kind: 'again' }
   /** It failed for good. */
@@ -76,7 +79,7 @@ export interface Guard {
 
 /**
  * One try of a command that is `processing`. Ends it as `processed`, `error` (to be tried again) or `failed`,
- * always by what is known and never by a guess.
+ * always by what is known and never by a guess. A plain success does not wait for the journal.
  */
 export async function attemptForward(live: LiveCommand, context: AttemptContext): Promise<AttemptResult> {
   if (live.inDoubt) return await settleDoubt(live, context)
@@ -90,12 +93,11 @@ export async function attemptForward(live: LiveCommand, context: AttemptContext)
   } catch (error) {
     return await forwardFailed(live, error, context)
   }
-  await live.change('succeed', {
-    outcome: 'applied',
-    lastError: '',
-    duration: context.clock.now() - startedAt,
-  })
-  return { kind: 'settled' }
+  const duration = context.clock.now() - startedAt
+  return {
+    kind: 'settled',
+    recorded: live.change('succeed', { outcome: 'applied', lastError: '', duration }),
+  }
 }
 
 /** One request a statement. */

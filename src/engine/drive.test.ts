@@ -127,6 +127,31 @@ describe('a drive', () => {
     expect(steps.log).toEqual(['prepare 1', 'run 1 #1', 'prepare 2', 'run 2 #1'])
   })
 
+  it('lets go what waited for it before the journal knows, and ends no sooner than that', async () => {
+    const { steps, driven, ended } = started({ 1: [], 2: [1] })
+    const recorded = Promise.withResolvers<void>()
+    await steps.done('prepare 1')
+    await steps.done('run 1 #1', { kind: 'settled', recorded: recorded.promise })
+    await steps.done('prepare 2')
+    await steps.done('run 2 #1')
+    expect(steps.open()).toEqual([])
+    expect(ended.result).toBe('')
+    recorded.resolve()
+    expect(await driven).toEqual({ kind: 'done' })
+  })
+
+  it('starts nothing more when the journal cannot be told', async () => {
+    const { steps, driven } = started({ 1: [], 2: [1] })
+    const recorded = Promise.withResolvers<void>()
+    await steps.done('prepare 1')
+    await steps.done('run 1 #1', { kind: 'settled', recorded: recorded.promise })
+    recorded.reject(new Error('the lease is lost'))
+    await steps.done('prepare 2')
+    expect(steps.open()).toEqual(['abandon 2'])
+    await steps.done('abandon 2')
+    await expect(driven).rejects.toThrow('the lease is lost')
+  })
+
   it('tries again after a wait, and counts', async () => {
     const { steps, driven } = started({ 1: [] })
     await steps.done('prepare 1')

@@ -116,6 +116,7 @@ class Drive {
   #next(id: number, attempt: number, result: AttemptResult): void {
     switch (result.kind) {
       case 'settled':
+        if (result.recorded !== undefined) void this.#record(result.recorded)
         for (const ready of this.#graph.complete(id)) this.#submit(ready, 1)
         break
       case 'again':
@@ -126,6 +127,17 @@ class Drive {
         this.#stopStarting()
         break
     }
+  }
+
+  /** Its lane is free already, but the drive has not ended before the journal knows. */
+  async #record(recorded: Promise<void>): Promise<void> {
+    this.#busy++
+    try {
+      await recorded
+    } catch (reason) {
+      this.#abort(reason)
+    }
+    this.#finished()
   }
 
   async #again(id: number, attempt: number): Promise<void> {

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Fence } from '../domain/ports.ts'
 import type { CommandChange, Journal } from './journal.ts'
 
@@ -34,8 +35,9 @@ export class JournalWriter {
   /** Never rejects: every failure goes to the callers of the changes that were in that group. */
   async #writeAll(): Promise<void> {
     this.#writing = true
-    // Whatever is asked for in the same turn of the event loop goes into the first group.
-    await Promise.resolve()
+    // Whatever is asked for in the same turn of the event loop goes into the first group: what a command's end
+    // sets free is announced together with that end.
+    await nextTurn()
     while (this.#pending.length > 0) {
       const group = this.#takeGroup()
       try {

@@ -253,6 +253,19 @@ describe('changing commands', () => {
     ])
   })
 
+  it('announces last, and nothing when an end before it could not be written', async () => {
+    const { group, ids } = await stored(3)
+    const [first = 0, second = 0, third = 0] = ids
+    const ended = (id: number) => ({ ...started(id), from: 'processing', to: 'processed' }) as const
+    await nodes.journal.changeCommands([started(first)], 1)
+    await nodes.journal.changeCommands([started(second), ended(first)], 1)
+    expect(await statusesOf(group)).toEqual(['processed', 'processing', 'created'])
+    const wrong = { ...ended(first), to: 'failed' } as const
+    const refused = nodes.journal.changeCommands([started(third), wrong, ended(second)], 1)
+    await expect(refused).rejects.toMatchObject({ code: 'illegal_transition' })
+    expect((await statusesOf(group))[2]).toBe('created')
+  })
+
   it('that are not what we take them for is refused', async () => {
     const { group, ids } = await stored(2)
     await nodes.sql(`UPDATE c:${QUEUE_TABLE} SET status='skipped' WHERE id=${ids[1]}`)

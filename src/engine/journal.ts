@@ -22,6 +22,12 @@ const MAX_IDS_PER_UPDATE = 500
 /** Characters of one multi-row INSERT. The daemon's `max_packet_size` is 8 MB at least; a character may take 4 bytes. */
 const MAX_INSERT_CHARACTERS = 1_500_000
 
+/** States that are written before something is sent. */
+const ANNOUNCEMENTS: ReadonlySet<Command['status']> = new Set<Command['status']>([
+  'processing',
+  'rolling_back',
+])
+
 /** What a command becomes. Applies only while it is still `from` and of our epoch. */
 export interface CommandChange {
   readonly id: number
@@ -131,7 +137,8 @@ export class Journal {
   }
 
   /**
-   * Changes commands, all that change alike in one statement.
+   * Changes commands, all that change alike in one statement, and several such side by side. What is announced
+   * comes last: it may be there only because of what has ended.
    *
    * @throws ShardingError `leadership_lost` when a newer coordinator has taken them over
    */
@@ -140,10 +147,13 @@ export class Journal {
     epoch: number,
     signal?: AbortSignal,
   ): Promise<void> {
-    for (const alike of groupAlike(changes)) {
-      for (let start = 0; start < alike.length; start += MAX_IDS_PER_UPDATE) {
-        await this.#changeAlike(alike.slice(start, start + MAX_IDS_PER_UPDATE), epoch, signal)
-      }
+    for (const announces of [false, true]) {
+      const groups = groupAlike(changes.filter(({ to }) => ANNOUNCEMENTS.has(to) === announces))
+      const written = await Promise.allSettled(
+        groups.map(async (alike) => await this.#changeAlike(alike, epoch, signal)),
+      )
+      const failed = written.find((write) => write.status === 'rejected')
+      if (failed !== undefined) throw failed.reason
     }
   }
 
@@ -280,7 +290,13 @@ function groupAlike(changes: readonly CommandChange[]): CommandChange[][] {
     if (alike === undefined) groups.set(key, [change])
     else alike.push(change)
   }
-  return [...groups.values()]
+  return [...groups.values()].flatMap(inStatements)
+}
+
+function inStatements(alike: readonly CommandChange[]): CommandChange[][] {
+  return Array.from({ length: Math.ceil(alike.length / MAX_IDS_PER_UPDATE) }, (_, part) =>
+    alike.slice(part * MAX_IDS_PER_UPDATE, (part + 1) * MAX_IDS_PER_UPDATE),
+  )
 }
 
 function chunksBySize(commands: readonly Command[]): Command[][] {
