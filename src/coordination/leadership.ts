@@ -42,11 +42,10 @@ export class Leadership {
    * Waits until the lease is ours. A foreign lease counts as dead when it was not renewed for its own time,
    * measured on our clock alone.
    *
-   * @throws ShardingError `leadership_taken` when another process still holds it after `patienceMs`
+   * @param signal ends the waiting; rejects with its reason then
    */
-  async acquire(patienceMs: number, signal?: AbortSignal): Promise<Lease> {
+  async acquire(signal?: AbortSignal): Promise<Lease> {
     const { state, clock, ttlMs } = this.#parts
-    const giveUpAt = clock.now() + patienceMs
     let seen: { version: number; since: number } | undefined
     for (;;) {
       const entry = await state.get(LEASE_KEY, signal)
@@ -54,23 +53,27 @@ export class Leadership {
       if (seen?.version !== entry.version) seen = { version: entry.version, since: clock.now() }
       const free = current === undefined || current.released || clock.now() - seen.since >= current.ttl_ms
       if (free) {
-        const lease = await this.#take(current?.epoch ?? 0, entry.version, signal)
+        // Not to be broken off: a lease that we do not know of would keep everybody else waiting.
+        const lease = await this.#take(current?.epoch ?? 0, entry.version)
         if (lease !== undefined) return lease
-      } else if (clock.now() >= giveUpAt) {
-        throw new ShardingError(
-          'leadership_taken',
-          `${current.owner} leads this cluster and keeps renewing its lease`,
-        )
       }
       await clock.sleep(ttlMs / CHECKS_PER_TTL / 2, signal)
     }
   }
 
-  async #take(lastEpoch: number, version: number, signal?: AbortSignal): Promise<Lease | undefined> {
+  /** Who holds the lease as it stands there, dead or alive; undefined when it is free. */
+  async holder(): Promise<string | undefined> {
+    const { value, version } = await this.#parts.state.get(LEASE_KEY)
+    if (version === 0) return undefined
+    const { owner, released } = leaseRecord(value)
+    return released ? undefined : owner
+  }
+
+  async #take(lastEpoch: number, version: number): Promise<Lease | undefined> {
     const { state, clock, owner, ttlMs } = this.#parts
     const record: LeaseRecord = { owner, epoch: lastEpoch + 1, ttl_ms: ttlMs, renewals: 0, released: false }
     const askedAt = clock.now()
-    if (!(await state.compareAndSet(LEASE_KEY, version, record, signal))) return undefined
+    if (!(await state.compareAndSet(LEASE_KEY, version, record))) return undefined
     return new Lease(state, clock, record, version + 1, askedAt)
   }
 }
@@ -100,6 +103,11 @@ export class Lease implements Fence {
 
   get lost(): AbortSignal {
     return this.#lost.signal
+  }
+
+  assertHeld(): void {
+    this.#loseIfOver(undefined)
+    this.#lost.signal.throwIfAborted()
   }
 
   /** Gives the lease back, so that the next one need not wait. After it nothing may be done under this epoch. */

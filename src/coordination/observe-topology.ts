@@ -1,7 +1,7 @@
 import type { CallOptions, NodeCatalog } from '../domain/ports.ts'
 import type { CreateTable } from '../domain/statement.ts'
 import { type NodeId, shardTableName } from '../domain/words.ts'
-import type { ObservedState } from '../planning/observed.ts'
+import type { ObservedState, TableDefinitions } from '../planning/observed.ts'
 import type { ObservedTopology } from '../planning/topology.ts'
 import { parseStatement } from '../sql/index.ts'
 import type { NodeRecord } from './node-records.ts'
@@ -18,19 +18,8 @@ export async function observeTopology(parts: {
 }): Promise<ObservedTopology> {
   const { catalog, observed, records, busySets } = parts
   const tables = [...new Set(observed.placements.map(({ table }) => table))].toSorted()
-  const definitions = new Map(tables.map((table) => [table, new Map<NodeId, CreateTable>()]))
-  await Promise.all(
-    observed.nodes.map(async (node) => {
-      for (const table of tables) {
-        if (observed.tables.get(node)?.has(table) !== true) continue
-        const statement = parseStatement(await catalog.createStatement(node, table, CALL))
-        const sharded =
-          statement.kind === 'create_table' &&
-          statement.options.some(({ name, value }) => name === 'type' && value === 'shard')
-        if (sharded) definitions.get(table)?.set(node, statement)
-      }
-    }),
-  )
+  const definitions = new Map<string, TableDefinitions>()
+  for (const table of tables) definitions.set(table, await tableDefinitions(catalog, observed, table))
   return {
     ...observed,
     definitions,
@@ -39,6 +28,26 @@ export async function observeTopology(parts: {
     sizes: await sizesOf(catalog, observed),
     busySets,
   }
+}
+
+/** A sharded table as every node that has it defines it now. */
+export async function tableDefinitions(
+  catalog: NodeCatalog,
+  observed: ObservedState,
+  table: string,
+): Promise<TableDefinitions> {
+  const definitions = new Map<NodeId, CreateTable>()
+  await Promise.all(
+    observed.nodes.map(async (node) => {
+      if (observed.tables.get(node)?.has(table) !== true) return
+      const statement = parseStatement(await catalog.createStatement(node, table, CALL))
+      const sharded =
+        statement.kind === 'create_table' &&
+        statement.options.some(({ name, value }) => name === 'type' && value === 'shard')
+      if (sharded) definitions.set(node, statement)
+    }),
+  )
+  return definitions
 }
 
 /** One holder of each shard is asked: the copies are alike. */

@@ -1,49 +1,75 @@
 import { ShardingError } from '../domain/errors.ts'
+import type { Operation } from '../domain/operation.ts'
 import type { Clock, Fence } from '../domain/ports.ts'
-import type { EndedOperation, Engine } from '../engine/engine.ts'
+import type { EndedOperation, Engine, OpenOperations } from '../engine/engine.ts'
 import type { Leadership, Lease } from './leadership.ts'
 
 /** How often the journal is looked at for what others have asked, in milliseconds. */
-const WATCH_INTERVAL_MS = 500
+const WATCH_INTERVAL_MS = 100
+
+/** An operation that goes on here. */
+export interface Resumed {
+  readonly group: string
+  readonly ended: Promise<EndedOperation>
+}
 
 /** One term of leadership: an engine that may act, for as long as the lease lasts. */
 export interface Term {
   readonly engine: Engine
   readonly fence: Fence
   /** What the former coordinator left unfinished and this one goes on with. */
-  readonly resumed: readonly { readonly group: string; readonly ended: Promise<EndedOperation> }[]
+  readonly resumed: readonly Resumed[]
+  /** Looks now at what others have asked for; the lease lasts until that has ended, too. */
+  readonly look: () => Promise<void>
+}
+
+export interface TermsParts {
+  readonly leadership: Leadership
+  readonly clock: Clock
+  readonly engineFor: (fence: Fence) => Engine
+  /** Begins with what others have asked for; those that are being planned already are left out. */
+  readonly startPlanned: (term: Term, planned: readonly Operation[]) => readonly Resumed[]
+}
+
+export interface DuringOptions {
+  /** How long to wait for a lease that another process holds, in milliseconds; left out: as long as it takes. */
+  readonly patienceMs?: number
+  /** Ends that waiting; nothing happens once `body` has begun. */
+  readonly signal?: AbortSignal
 }
 
 /**
- * Leadership for calls that need it only while they run: the first one takes the lease, the last one gives it
- * back, and whatever a dead process left in the journal is taken up on the way.
+ * Leadership that is shared by all calls of this process: the first one that needs it waits for the lease, the last
+ * one gives it back, and whatever others have left or asked for in the journal is done on the way.
  */
 export class Terms {
-  readonly #leadership: Leadership
-  readonly #clock: Clock
-  readonly #engineFor: (fence: Fence) => Engine
+  readonly #parts: TermsParts
   #current: SharedTerm | undefined
   #closed = false
 
-  constructor(leadership: Leadership, clock: Clock, engineFor: (fence: Fence) => Engine) {
-    this.#leadership = leadership
-    this.#clock = clock
-    this.#engineFor = engineFor
+  constructor(parts: TermsParts) {
+    this.#parts = parts
+  }
+
+  /** Whether this process leads now, or nobody does as far as can be seen at once. */
+  async mayLead(): Promise<boolean> {
+    if (this.#current?.open === true) return true
+    return (await this.#parts.leadership.holder()) === undefined
   }
 
   /**
    * Runs `body` under the lease.
    *
-   * @param patienceMs how long to wait for a lease that another process holds
-   * @throws ShardingError `leadership_taken`, or `closed` after {@link close}
+   * @throws ShardingError `leadership_taken` when another process still holds it after the patience, or `closed`
+   *   after {@link close}
    */
-  async during<T>(body: (term: Term) => Promise<T>, patienceMs: number): Promise<T> {
+  async during<T>(body: (term: Term) => Promise<T>, options: DuringOptions = {}): Promise<T> {
     if (this.#closed)
       throw new ShardingError('closed', 'this client was closed; the journal keeps what is unfinished')
-    const current = (this.#current ??= { opening: this.#open(patienceMs), users: 0 })
+    const current = (this.#current ??= this.#begin())
     current.users++
     try {
-      const term = await current.opening
+      const term = await this.#opened(current, options)
       return await body(term)
     } finally {
       current.users--
@@ -54,22 +80,64 @@ export class Terms {
   /** Stops acting at once and gives the lease back; what is unfinished stays in the journal. */
   async close(): Promise<void> {
     this.#closed = true
-    const current = this.#current
-    this.#current = undefined
-    if (current === undefined) return
-    const [term] = await Promise.allSettled([current.opening])
-    if (term.status === 'fulfilled') await term.value.lease.release()
+    if (this.#current !== undefined) await this.#end(this.#current)
   }
 
-  async #open(patienceMs: number): Promise<OpenTerm> {
-    const lease = await this.#leadership.acquire(patienceMs)
+  async #opened(current: SharedTerm, { patienceMs, signal }: DuringOptions): Promise<OpenTerm> {
+    const over = new AbortController()
+    const ends = [over.signal, ...(signal === undefined ? [] : [signal])]
+    const waits: Promise<OpenTerm>[] = [current.opening]
+    if (signal !== undefined) waits.push(whenAborted(signal, over.signal))
+    if (patienceMs !== undefined) waits.push(this.#outOfPatience(patienceMs, AbortSignal.any(ends)))
     try {
-      const engine = this.#engineFor(lease)
-      const { resumed } = await engine.recover()
-      this.#keepWhileRunning(resumed.map(({ ended }) => ended))
-      void this.#watch(engine, lease)
-      lease.lost.addEventListener('abort', () => this.#forget(lease), { once: true })
-      return { engine, fence: lease, resumed, lease }
+      return await Promise.race(waits)
+    } finally {
+      over.abort()
+    }
+  }
+
+  async #outOfPatience(patienceMs: number, signal: AbortSignal): Promise<never> {
+    try {
+      await this.#parts.clock.sleep(patienceMs, signal)
+    } catch {
+      // Not waited for any more.
+      return await new Promise<never>(() => undefined)
+    }
+    const holder = (await this.#parts.leadership.holder()) ?? 'another process'
+    throw new ShardingError('leadership_taken', `${holder} leads this cluster and keeps renewing its lease`)
+  }
+
+  #begin(): SharedTerm {
+    const stop = new AbortController()
+    const current: SharedTerm = { opening: this.#open(stop.signal), stop, users: 0, open: false }
+    current.opening.then(
+      () => (current.open = true),
+      // Those who wait for it are told; the next call begins anew.
+      () => this.#forget(current),
+    )
+    return current
+  }
+
+  async #open(stop: AbortSignal): Promise<OpenTerm> {
+    const { leadership, engineFor } = this.#parts
+    const lease = await leadership.acquire(stop)
+    try {
+      stop.throwIfAborted()
+      const engine = engineFor(lease)
+      const open = await engine.recover()
+      const term: OpenTerm = {
+        engine,
+        fence: lease,
+        resumed: [],
+        lease,
+        look: async () => {
+          this.#takeUp(term, await engine.watchOnce())
+        },
+      }
+      const resumed = this.#takeUp(term, open)
+      lease.lost.addEventListener('abort', () => this.#forgetLease(lease), { once: true })
+      void this.#watch(term)
+      return { ...term, resumed }
     } catch (error) {
       await lease.release()
       throw error
@@ -77,11 +145,12 @@ export class Terms {
   }
 
   /** Others ask through the journal; who leads looks there again and again. */
-  async #watch(engine: Engine, { lost }: Lease): Promise<void> {
+  async #watch(term: OpenTerm): Promise<void> {
+    const { lost } = term.fence
     while (!lost.aborted) {
       try {
-        await this.#clock.sleep(WATCH_INTERVAL_MS, lost)
-        this.#keepWhileRunning((await engine.watchOnce()).map(({ ended }) => ended))
+        await this.#parts.clock.sleep(WATCH_INTERVAL_MS, lost)
+        await term.look()
       } catch (error) {
         // The journal cannot be read just now, or the lease is lost, which ends the loop.
         if (!lost.aborted && !(error instanceof ShardingError)) throw error
@@ -90,28 +159,35 @@ export class Terms {
   }
 
   /** Operations that were taken over need the lease until they have ended, whoever waits for them. */
-  #keepWhileRunning(endings: readonly Promise<unknown>[]): void {
-    const settled = Promise.allSettled(endings)
+  #takeUp(term: OpenTerm, { resumed, planned }: OpenOperations): readonly Resumed[] {
+    const all = [...resumed, ...this.#parts.startPlanned(term, planned)]
+    const settled = Promise.allSettled(all.map(({ ended }) => ended))
     const current = this.#current
-    if (current === undefined || endings.length === 0) return
+    if (current === undefined || all.length === 0) return all
     current.users++
     void settled.then(async () => {
       current.users--
       if (current.users === 0) await this.#end(current)
     })
+    return all
   }
 
   async #end(current: SharedTerm): Promise<void> {
-    if (this.#current === current) this.#current = undefined
+    this.#forget(current)
+    current.stop.abort(new ShardingError('closed', 'nobody waits for the lease any more'))
     const [term] = await Promise.allSettled([current.opening])
     if (term.status === 'fulfilled') await term.value.lease.release()
   }
 
+  #forget(current: SharedTerm): void {
+    if (this.#current === current) this.#current = undefined
+  }
+
   /** The next call opens a new term. */
-  #forget(lease: Lease): void {
+  #forgetLease(lease: Lease): void {
     const current = this.#current
     void current?.opening.then((term) => {
-      if (term.lease === lease && this.#current === current) this.#current = undefined
+      if (term.lease === lease) this.#forget(current)
     })
   }
 }
@@ -122,6 +198,18 @@ interface OpenTerm extends Term {
 
 interface SharedTerm {
   readonly opening: Promise<OpenTerm>
+  /** Ends the waiting for the lease. */
+  readonly stop: AbortController
   /** Calls and taken-over operations that still need the lease. */
   users: number
+  open: boolean
+}
+
+/** Rejects with the reason when `signal` is aborted, unless `over` is first. */
+async function whenAborted(signal: AbortSignal, over: AbortSignal): Promise<never> {
+  return await new Promise<never>((_, reject) => {
+    const onAbort = () => reject(signal.reason as Error)
+    if (signal.aborted) onAbort()
+    else signal.addEventListener('abort', onAbort, { once: true, signal: over })
+  })
 }

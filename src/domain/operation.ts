@@ -3,13 +3,15 @@ import { ShardingError } from './errors.ts'
 /**
  * The states of an operation.
  *
- * `planned → queued → running → succeeded`; `pause_requested → paused → running`; `running | paused →
+ * `planned` is what somebody asked for; whoever leads makes it a plan (`queued`), or says why it cannot be done
+ * (`refused`). `planned → queued → running → succeeded`; `pause_requested → paused → running`; `running | paused →
  * stopping` (graceful: lets what is in flight finish, starts nothing more, then undoes) or `reverting`
  * (immediately); a command that failed for good: `reverting → rolled_back`; past the pivot: `finishing →
  * succeeded`; a dropped table on hold: `held`. Requested and reached are two states.
  */
 export const OPERATION_STATES = [
   'planned',
+  'refused',
   'queued',
   'running',
   'pause_requested',
@@ -26,6 +28,8 @@ export type OperationState = (typeof OPERATION_STATES)[number]
 export type OperationEvent =
   /** All its rows are in the journal. */
   | 'queue'
+  /** It cannot be planned; nothing was changed. */
+  | 'refuse'
   /** A coordinator begins with it. */
   | 'start'
   /** Somebody wants it to pause. */
@@ -58,7 +62,8 @@ export const OPERATION_TRANSITIONS: Record<
   OperationState,
   Partial<Record<OperationEvent, OperationState>>
 > = {
-  planned: { queue: 'queued' },
+  planned: { queue: 'queued', refuse: 'refused' },
+  refused: {},
   queued: { start: 'running', revert: 'reverting' },
   running: {
     pause: 'pause_requested',
@@ -95,7 +100,7 @@ export function operationTransition(from: OperationState, event: OperationEvent)
 
 /** Nothing more happens in these states unless somebody asks for it. */
 export function isEnded(state: OperationState): boolean {
-  return state === 'succeeded' || state === 'rolled_back'
+  return state === 'succeeded' || state === 'rolled_back' || state === 'refused'
 }
 
 /** It waits for somebody, or for a time; no command of it starts. */
@@ -103,19 +108,21 @@ export function isParked(state: OperationState): boolean {
   return state === 'paused' || state === 'held'
 }
 
-export type OperationType =
-  | 'create'
-  | 'drop'
-  | 'rebalance'
-  | 'replace'
-  | 'drain'
-  | 'revert'
+export const OPERATION_TYPES = [
+  'create',
+  'drop',
+  'rebalance',
+  'replace',
+  'drain',
+  'revert',
   /** Sharded tables name the copies that serve. */
-  | 'reroute'
+  'reroute',
   /** A node that was away drops what others have taken over. */
-  | 'clean'
+  'clean',
   /** Commands that a user added one by one. */
-  | 'custom'
+  'custom',
+] as const
+export type OperationType = (typeof OPERATION_TYPES)[number]
 
 /** A row of `system.sharding_operation`: live registry and history. */
 export interface Operation {
@@ -131,8 +138,12 @@ export interface Operation {
   readonly hasPivot: boolean
   readonly epoch: number
   readonly requestedBy: string
-  /** Why it is being or was undone, or `''`. */
+  /** Why it is being or was undone, or was refused, or `''`. */
   readonly error: string
+  /** What was asked for, as JSON; `''` for operations of older versions. */
+  readonly request: string
+  /** Of a refused one: the error's code, and behind a space the input that was wrong, if it was the input. */
+  readonly refusal: string
   /** Milliseconds since 1970-01-01 UTC. */
   readonly createdAt: number
   readonly updatedAt: number

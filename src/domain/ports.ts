@@ -55,6 +55,13 @@ export interface Fence {
   readonly epoch: number
   /** Aborted as soon as the lease is lost or may be: nothing may be started any more. */
   readonly lost: AbortSignal
+  /**
+   * To be called right before something leaves. A process that was stopped for a while may go on before its timers
+   * have told {@link lost}.
+   *
+   * @throws ShardingError `leadership_lost`
+   */
+  assertHeld(): void
 }
 
 /** A replication cluster as one of its members reports it. */

@@ -8,6 +8,7 @@ import {
   NODE,
   ScriptedConnector,
   type Answer,
+  fenceOf,
 } from '../../test/support/engine-doubles.ts'
 import type { Command, CommandOutcome, CommandStatus } from '../domain/command.ts'
 import { ERROR_RULES, type ErrorCode, type NodeErrorCode, ShardingError } from '../domain/errors.ts'
@@ -62,7 +63,7 @@ class RecordingWriter extends JournalWriter {
   constructor() {
     const clock = new JumpingClock()
     const connection = new JournalConnection(new ScriptedConnector(), () => [NODE], clock, fixedRandom())
-    super(new Journal(connection, null, clock), { epoch: 1, lost: new AbortController().signal })
+    super(new Journal(connection, null, clock), fenceOf(1))
   }
 
   override async write(change: CommandChange): Promise<void> {

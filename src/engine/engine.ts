@@ -11,6 +11,7 @@ import type { Clock, Fence, NodeCatalog, NodeConnector, Random } from '../domain
 import type { NodeId } from '../domain/words.ts'
 import type { Guard } from './attempt.ts'
 import type { ProgressListener } from './events.ts'
+import { fenced } from './fenced-connector.ts'
 import type { Journal } from './journal.ts'
 import { JournalWriter } from './journal-writer.ts'
 import { Lanes } from './lanes.ts'
@@ -44,6 +45,14 @@ export interface EndedOperation {
   readonly commands: readonly Command[]
 }
 
+/** What the journal holds that has not ended. */
+export interface OpenOperations {
+  /** Those that go on here, each with a promise that resolves when it has ended. */
+  readonly resumed: readonly { readonly group: string; readonly ended: Promise<EndedOperation> }[]
+  /** Those that have to be planned first. */
+  readonly planned: readonly Operation[]
+}
+
 interface LiveRun {
   readonly run: OperationRun
   readonly ended: Promise<EndedOperation>
@@ -61,6 +70,7 @@ export class Engine {
     this.#throttle = throttle
     this.#context = {
       ...rest,
+      connector: fenced(parts.connector, parts.fence),
       membersOf,
       writer: new JournalWriter(parts.journal, parts.fence),
       probe: new Probe(catalog, parts.connector),
@@ -87,30 +97,22 @@ export class Engine {
    * Takes over everything that the journal says is not ended: half-stored operations are purged, all others go
    * on where they stopped.
    *
-   * @returns one promise an operation, which resolves when it has ended
    */
-  async recover(): Promise<{
-    purged: string[]
-    resumed: { group: string; ended: Promise<EndedOperation> }[]
-  }> {
-    const [purged, open] = await Promise.all([this.#purge(), this.#open(), this.#goByThrottle()])
-    return { purged, resumed: await this.#takeUp(open) }
+  async recover(): Promise<OpenOperations> {
+    const [open] = await Promise.all([this.#open(), this.#purge(), this.#goByThrottle()])
+    return await this.#takeUp(open)
   }
 
-  async #purge(): Promise<string[]> {
+  async #purge(): Promise<void> {
     const { journal, fence } = this.#context
-    const purged = await journal.uncommittedGroups(fence.epoch)
-    for (const group of purged) await journal.deleteCommands(group)
-    return purged
+    for (const group of await journal.uncommittedGroups(fence.epoch)) await journal.deleteCommands(group)
   }
 
   /**
    * Looks at the journal for what others have asked of operations: tells those that run, and takes up those that
    * nobody runs. One that is paused or held waits until somebody, or the time, releases it.
-   *
-   * @returns one promise for each operation that was taken up
    */
-  async watchOnce(): Promise<{ group: string; ended: Promise<EndedOperation> }[]> {
+  async watchOnce(): Promise<OpenOperations> {
     const [open] = await Promise.all([this.#open(), this.#goByThrottle()])
     return await this.#takeUp(open)
   }
@@ -124,18 +126,19 @@ export class Engine {
     this.#context.lanes.limitCopies(movesPerNode, movesInAll)
   }
 
-  async #takeUp(open: readonly Operation[]): Promise<{ group: string; ended: Promise<EndedOperation> }[]> {
+  async #takeUp(open: readonly Operation[]): Promise<OpenOperations> {
     const resumed = []
     for (const operation of open) {
       const { group, state, holdUntil } = operation
       const live = this.#live.get(group)
+      if (state === 'planned') continue
       if (live !== undefined) live.run.observe(operation)
       else if (!isParked(state) || (state === 'held' && holdUntil <= this.#context.clock.now())) {
         if (state === 'held') await this.#release(group)
         resumed.push({ group, ended: this.resume(group) })
       }
     }
-    return resumed
+    return { resumed, planned: open.filter(({ state }) => state === 'planned') }
   }
 
   async #release(group: string): Promise<void> {

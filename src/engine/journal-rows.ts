@@ -10,6 +10,7 @@ import {
 import { ShardingError } from '../domain/errors.ts'
 import {
   OPERATION_STATES,
+  OPERATION_TYPES,
   type Operation,
   type OperationState,
   type OperationType,
@@ -68,6 +69,8 @@ const OPERATION_CELLS: Cells<Operation> = [
   ['keep_finished', (operation) => (operation.keepFinished ? 1 : 0)],
   ['keep_to', (operation) => operation.keepTo],
   ['hold_until', (operation) => operation.holdUntil],
+  ['request', (operation) => operation.request],
+  ['refusal', (operation) => operation.refusal],
 ]
 
 export function clipError(text: string): string {
@@ -124,18 +127,6 @@ export function commandFromRow(row: Row): Command {
   }
 }
 
-const OPERATION_TYPES: readonly OperationType[] = [
-  'create',
-  'drop',
-  'rebalance',
-  'replace',
-  'drain',
-  'revert',
-  'reroute',
-  'clean',
-  'custom',
-]
-
 export function operationFromRow(row: Row): Operation {
   return {
     id: integer(row, 'id'),
@@ -155,6 +146,8 @@ export function operationFromRow(row: Row): Operation {
     keepFinished: integer(row, 'keep_finished') === 1,
     keepTo: integer(row, 'keep_to'),
     holdUntil: integer(row, 'hold_until'),
+    request: text(row, 'request'),
+    refusal: text(row, 'refusal'),
   }
 }
 

@@ -58,6 +58,8 @@ const OPERATION_COLUMNS = columns({
   keep_finished: 'int',
   keep_to: 'int',
   hold_until: 'bigint',
+  request: 'string',
+  refusal: 'string',
 })
 
 export const JOURNAL_TABLES: readonly CreateTable[] = [

@@ -1,6 +1,12 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
-import { fixedRandom, JumpingClock, NODE, ScriptedConnector } from '../../test/support/engine-doubles.ts'
+import {
+  fenceOf,
+  fixedRandom,
+  JumpingClock,
+  NODE,
+  ScriptedConnector,
+} from '../../test/support/engine-doubles.ts'
 import { type CommandChange, Journal } from './journal.ts'
 import { JournalConnection } from './journal-connection.ts'
 import { JournalWriter } from './journal-writer.ts'
@@ -51,7 +57,7 @@ function change(id: number, to: CommandChange['to'] = 'processing'): CommandChan
 function opened() {
   const journal = new HandJournal()
   const lost = new AbortController()
-  const writer = new JournalWriter(journal, { epoch: 7, lost: lost.signal })
+  const writer = new JournalWriter(journal, fenceOf(7, lost.signal))
   const told: string[] = []
   const write = (id: number, to?: CommandChange['to']): void => {
     writer.write(change(id, to)).then(

@@ -1,11 +1,11 @@
 import * as fc from 'fast-check'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { commandOf, operationOf } from '../../test/support/engine-doubles.ts'
+import { commandOf, fenceOf, operationOf } from '../../test/support/engine-doubles.ts'
 import { JournalNodes, LOSSES } from '../../test/support/journal-nodes.ts'
 import { COMMAND_OUTCOMES, COMMAND_STATUSES, type Command } from '../domain/command.ts'
 import { OPERATION_STATES, type Operation } from '../domain/operation.ts'
 import { OPERATION_TABLE, QUEUE_TABLE } from '../domain/system-tables.ts'
-import type { CommandChange } from './journal.ts'
+import type { CommandChange, Journal } from './journal.ts'
 
 const SEED = 20_251_124
 
@@ -33,9 +33,14 @@ function operationWith(
   return { operation: operationOf({ id, group, ...given.operation }), commands }
 }
 
+async function store(journal: Journal, operation: Operation, commands: readonly Command[]): Promise<void> {
+  await journal.addCommands(commands)
+  await journal.addOperation(operation)
+}
+
 async function stored(...given: Parameters<typeof operationWith>) {
   const { operation, commands } = operationWith(...given)
-  await nodes.journal.store(operation, commands)
+  await store(nodes.journal, operation, commands)
   return { group: operation.group, operation, commands, ids: commands.map(({ id }) => id) }
 }
 
@@ -179,16 +184,68 @@ describe('storing an operation', () => {
     }
   }
 
-  it('writes the row of the operation last: without it there is none', async () => {
+  it('is none without a row of its own: its commands are purged', async () => {
     const { operation, commands } = operationWith(2, { command: { epoch: 4 } })
     nodes.suffer('insert', OPERATION_TABLE, { kind: 'error_before', message: 'unknown column: n' })
-    await expect(nodes.journal.store(operation, commands)).rejects.toMatchObject({ name: 'NodeError' })
+    await expect(store(nodes.journal, operation, commands)).rejects.toMatchObject({ name: 'NodeError' })
     expect(await nodes.journal.operation(operation.group)).toBeUndefined()
     expect(await nodes.journal.uncommittedGroups(5)).toContain(operation.group)
     await nodes.journal.deleteCommands(operation.group)
     expect(await nodes.journal.commands(operation.group)).toEqual([])
     expect(await nodes.journal.uncommittedGroups(5)).not.toContain(operation.group)
   })
+
+  it('is planned by one coordinator only: the one that has taken it last', async () => {
+    const { operation, commands } = operationWith(1)
+    const asked = { ...operation, state: 'planned', group: 'planned-1', epoch: 0 } as const
+    await nodes.journal.addOperation(asked)
+    expect(await nodes.journal.claim(operation.id, 3)).toBe(true)
+    expect(await nodes.otherJournal().claim(operation.id, 4)).toBe(true)
+    expect(await nodes.journal.claim(operation.id, 3)).toBe(false)
+    await nodes.journal.addCommands(commands)
+    await expect(nodes.journal.queue(operation, fenceOf(3))).rejects.toMatchObject({
+      code: 'leadership_lost',
+    })
+    await nodes.otherJournal().queue(operation, fenceOf(4))
+    expect(await nodes.journal.operation(operation.group)).toEqual({
+      ...operation,
+      epoch: 4,
+      updatedAt: expect.any(Number),
+    })
+    expect(await nodes.journal.claim(operation.id, 5)).toBe(false)
+  })
+
+  it('is not queued by a process that has stood still beyond its lease', async () => {
+    const { operation } = operationWith(0)
+    await nodes.journal.addOperation({ ...operation, state: 'planned' })
+    const lost = AbortSignal.abort(new Error('the lease is over'))
+    await expect(nodes.journal.queue(operation, fenceOf(1, lost))).rejects.toThrow('the lease is over')
+    expect(await nodes.journal.operationById(operation.id)).toMatchObject({ state: 'planned' })
+  })
+
+  it('is refused with the reason, once', async () => {
+    const { operation } = operationWith(0)
+    await nodes.journal.addOperation({ ...operation, state: 'planned' })
+    const why = { error: 'rf is too high', refusal: 'invalid_input rf' }
+    await nodes.journal.refuse(operation.id, why, 1)
+    await nodes.journal.refuse(operation.id, why, 1)
+    expect(await nodes.journal.operationById(operation.id)).toMatchObject({ state: 'refused', ...why })
+    await expect(nodes.journal.queue(operation, fenceOf(1))).rejects.toMatchObject({
+      code: 'illegal_transition',
+    })
+  })
+
+  for (const loss of LOSSES) {
+    it(`is taken and queued once when ${loss.kind} happens`, async () => {
+      const { operation } = operationWith(0)
+      await nodes.journal.addOperation({ ...operation, state: 'planned' })
+      const faults = nodes.suffer('update', OPERATION_TABLE, loss, 2)
+      expect(await nodes.journal.claim(operation.id, 1)).toBe(true)
+      await nodes.journal.queue(operation, fenceOf(1))
+      expect(faults.hits).toBe(2)
+      expect(await nodes.journal.operation(operation.group)).toMatchObject({ state: 'queued' })
+    })
+  }
 
   it('of an id that somebody else has is refused', async () => {
     const { commands } = await stored(1)
@@ -390,7 +447,7 @@ describe('when the node that the journal is written on dies', () => {
     const own = await JournalNodes.start(3)
     try {
       const { operation, commands } = operationWith(3)
-      await own.journal.store(operation, commands)
+      await store(own.journal, operation, commands)
       own.suffer('update', QUEUE_TABLE, { kind: 'crash_after' })
       await own.journal.changeCommands(
         commands.map(({ id }) => started(id)),

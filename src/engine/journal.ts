@@ -1,7 +1,7 @@
 import type { Command } from '../domain/command.ts'
 import { ShardingError } from '../domain/errors.ts'
 import type { Operation, OperationState } from '../domain/operation.ts'
-import type { Clock } from '../domain/ports.ts'
+import type { Clock, Fence } from '../domain/ports.ts'
 import type { Expression, InsertRows, Literal, TableName } from '../domain/statement.ts'
 import type { Row } from '../domain/values.ts'
 import { type JournalConnection, UncertainFailure } from './journal-connection.ts'
@@ -53,14 +53,64 @@ export class Journal {
   }
 
   /**
-   * Stores an operation with all its commands. The operation's row is written last: it is the commit mark,
-   * without it the commands are never run.
+   * Takes an operation that somebody has asked for, so that nobody else plans it.
+   *
+   * @returns false when it is not `planned` any more
    */
-  async store(operation: Operation, commands: readonly Command[]): Promise<void> {
-    await this.addCommands(commands)
-    await this.addOperation(operation)
+  async claim(id: number, epoch: number): Promise<boolean> {
+    const where = all(equals('id', id), equals('state', 'planned'), compare('epoch', '<=', epoch))
+    const { total } = await this.#connection.write(update(this.#table(OPERATION_TABLE), { epoch }, where))
+    if (total === 1) return true
+    const found = await this.operationById(id)
+    return found?.state === 'planned' && found.epoch === epoch
   }
 
+  /**
+   * Makes a `planned` operation that is ours what its plan says.
+   *
+   * @throws ShardingError `leadership_lost` when it is not ours any more, `illegal_transition` when it was called off
+   */
+  async queue(operation: Operation, fence: Fence): Promise<void> {
+    fence.assertHeld()
+    const { group, type, table, hasPivot, summary } = operation
+    await this.#endPlanning(operation.id, fence.epoch, {
+      state: 'queued',
+      operation_group: group,
+      type,
+      table,
+      has_pivot: hasPivot ? 1 : 0,
+      summary,
+      updated_at: this.#clock.now(),
+    })
+  }
+
+  /** Says why a `planned` operation that is ours cannot be done. */
+  async refuse(id: number, values: { error: string; refusal: string }, epoch: number): Promise<void> {
+    const now = this.#clock.now()
+    await this.#endPlanning(id, epoch, {
+      state: 'refused',
+      error: clipError(values.error),
+      refusal: values.refusal,
+      ended_at: now,
+      updated_at: now,
+    })
+  }
+
+  async #endPlanning(
+    id: number,
+    epoch: number,
+    values: Record<string, Literal> & { readonly state: OperationState },
+  ): Promise<void> {
+    const where = all(equals('id', id), equals('state', 'planned'), equals('epoch', epoch))
+    const { total } = await this.#connection.write(update(this.#table(OPERATION_TABLE), values, where))
+    if (total === 1) return
+    const found = await this.operationById(id)
+    // An earlier try of this very statement got no answer.
+    if (found?.state === values.state && found.epoch === epoch) return
+    throw lostTo(found?.epoch ?? 0, epoch, `operation ${id}`)
+  }
+
+  /** They are never run before an operation of their group is `queued`: that is the commit mark. */
   async addCommands(commands: readonly Command[]): Promise<void> {
     for (const chunk of chunksBySize(commands)) {
       await this.#insert(insertCommands(this.#cluster, chunk), QUEUE_TABLE, chunk[0]?.id ?? 0)
@@ -84,7 +134,18 @@ export class Journal {
 
   async operation(group: string): Promise<Operation | undefined> {
     const rows = await this.#rows(OPERATION_TABLE, equals('operation_group', group))
-    return rows.map(operationFromRow)[0]
+    // Commands of one's own may have been refused before.
+    return rows.map(operationFromRow).at(-1)
+  }
+
+  async operationById(id: number): Promise<Operation | undefined> {
+    return (await this.operationsById([id]))[0]
+  }
+
+  /** @param ids at most 500 */
+  async operationsById(ids: readonly number[]): Promise<Operation[]> {
+    const rows = await this.#rows(OPERATION_TABLE, oneOf('id', ids))
+    return rows.map(operationFromRow)
   }
 
   async operations(states: readonly OperationState[]): Promise<Operation[]> {
@@ -273,6 +334,11 @@ export class Journal {
   #table(name: string): TableName {
     return { cluster: this.#cluster, name }
   }
+}
+
+/** The name of an operation before its plan is made. */
+export function plannedGroup(id: number): string {
+  return `planned-${id.toString(36)}`
 }
 
 function lostTo(found: number, epoch: number, what: string): ShardingError {

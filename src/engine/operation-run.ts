@@ -153,6 +153,7 @@ export class OperationRun {
       case 'paused':
         return await this.#untilChanged()
       case 'held':
+      case 'refused':
       case 'rolled_back':
       case 'succeeded':
         return

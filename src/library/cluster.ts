@@ -1,6 +1,9 @@
 import { Leadership } from '../coordination/leadership.ts'
 import { type NodeRecord, NodeRecords } from '../coordination/node-records.ts'
 import { clusterMembers, isGone, observe, servingNode } from '../coordination/observe.ts'
+import { type OperationOptions, Operations } from '../coordination/operations.ts'
+import { type PlannableGoal, planGoal, type Planning } from '../coordination/plan-goal.ts'
+import type { PreparedPlan } from '../coordination/prepared-plan.ts'
 import { type Term, Terms } from '../coordination/terms.ts'
 import { ThrottleSettings } from '../coordination/throttle-settings.ts'
 import { InputError, ShardingError } from '../domain/errors.ts'
@@ -18,13 +21,8 @@ import { RebalanceKeys } from '../coordination/rebalance-keys.ts'
 import { StateStore } from '../engine/state-store.ts'
 import type { Throttle } from '../engine/throttle.ts'
 import type { ObservedState } from '../planning/observed.ts'
-import { planRebalance } from '../planning/plan-rebalance.ts'
-import { planClean, planReroute } from '../planning/plan-reroute.ts'
-import { planRevert } from '../planning/plan-revert.ts'
 import type { Client } from './client.ts'
 import { type OperationSummary, succeededOrThrow, summarize } from './operation-error.ts'
-import { type OperationOptions, Operations, type Planning } from './operations.ts'
-import type { PreparedPlan } from './prepared-plan.ts'
 import { ProgressHub } from './progress.ts'
 
 /** How long a call waits for another process to give up leadership, in milliseconds. */
@@ -63,15 +61,20 @@ export class Cluster {
     this.records = new NodeRecords(state)
     this.rebalances = new RebalanceKeys(state)
     this.#throttle = new ThrottleSettings(state)
-    const leadership = new Leadership({ state, clock, owner })
-    this.#terms = new Terms(leadership, clock, (fence) => this.#engine(fence))
+    this.#terms = new Terms({
+      leadership: new Leadership({ state, clock, owner }),
+      clock,
+      engineFor: (fence) => this.#engine(fence),
+      startPlanned: (term, planned) => this.operations.startPlanned(term, planned),
+    })
     this.operations = new Operations({
-      client,
+      ...client.parts,
       journal: this.journal,
       records: this.records,
       ready: async () => await this.ready(),
       observe: async () => await this.observe(),
-      during: async (body) => await this.during(body),
+      mayLead: async () => await this.#terms.mayLead(),
+      during: async (body, options) => await this.#terms.during(body, options),
     })
     client.onClose(async () => await this.#terms.close())
   }
@@ -106,20 +109,13 @@ export class Cluster {
    */
   async drain(nodes: readonly NodeId[], options: OperationOptions = {}): Promise<OperationSummary> {
     await this.ready()
-    const { ids } = this.#client.parts
-    const goal = { type: 'drain', leaving: nodes } as const
-    const ended = await this.operations.run(
-      async ({ topology }) => planRebalance(await topology(), goal, ids),
-      options,
-    )
+    const ended = await this.operations.run({ kind: 'drain', nodes: [...nodes] }, options)
     for (const node of nodes) await this.records.set(node, { drained: true })
     return succeededOrThrow(ended)
   }
 
   async planDrain(nodes: readonly NodeId[]): Promise<PreparedPlan> {
-    const { ids } = this.#client.parts
-    const goal = { type: 'drain', leaving: nodes } as const
-    return await this.operations.plan(async ({ topology }) => planRebalance(await topology(), goal, ids))
+    return await this.#planOf({ kind: 'drain', nodes: [...nodes] })
   }
 
   /**
@@ -132,27 +128,20 @@ export class Cluster {
     by?: NodeId,
     options: OperationOptions = {},
   ): Promise<OperationSummary> {
-    return succeededOrThrow(
-      await this.operations.run(async (planning) => await this.#planReplace(planning, dead, by), options),
-    )
+    return succeededOrThrow(await this.operations.run(replacement(dead, by), options))
   }
 
   async planReplace(dead: readonly NodeId[], by?: NodeId): Promise<PreparedPlan> {
-    return await this.operations.plan(async (planning) => await this.#planReplace(planning, dead, by))
+    return await this.#planOf(replacement(dead, by))
   }
 
-  async #planReplace({ topology }: Planning, leaving: readonly NodeId[], target?: NodeId): Promise<Plan> {
-    const goal = { type: 'replace', leaving, ...(target === undefined ? {} : { target }) } as const
-    return planRebalance(await topology(), goal, this.#client.parts.ids)
+  async #planOf(goal: PlannableGoal): Promise<PreparedPlan> {
+    return await this.plan(async (planning) => await planGoal(goal, planning))
   }
 
   /** Spreads the copies of all tables over the nodes with the fewest moves. */
   async rebalance(options: OperationOptions = {}): Promise<OperationSummary> {
-    const { ids } = this.#client.parts
-    const goal = { type: 'rebalance', leaving: [] } as const
-    return succeededOrThrow(
-      await this.operations.run(async ({ topology }) => planRebalance(await topology(), goal, ids), options),
-    )
+    return succeededOrThrow(await this.operations.run({ kind: 'rebalance' }, options))
   }
 
   /**
@@ -160,16 +149,12 @@ export class Cluster {
    * writable again. To be called when a node has died, and when it is back.
    */
   async reroute(options: OperationOptions = {}): Promise<OperationSummary> {
-    return succeededOrThrow(
-      await this.operations.run(async ({ topology }) => planReroute(await topology()), options),
-    )
+    return succeededOrThrow(await this.operations.run({ kind: 'reroute' }, options))
   }
 
   /** Frees a node that was away from what others have taken over meanwhile. */
   async clean(node: NodeId, options: OperationOptions = {}): Promise<OperationSummary> {
-    return succeededOrThrow(
-      await this.operations.run(async ({ topology }) => planClean(await topology(), node), options),
-    )
+    return succeededOrThrow(await this.operations.run({ kind: 'clean', node }, options))
   }
 
   /**
@@ -179,18 +164,14 @@ export class Cluster {
    */
   async revert(group: string, options: OperationOptions = {}): Promise<OperationSummary> {
     await this.ready()
-    const operation = await this.operations.operation(group)
+    const operation = await this.operations.steering.operation(group)
     if (operation.state !== 'succeeded') {
       throw new InputError(
         'group',
         `operation ${group} is '${operation.state}'; only what has succeeded can be reverted`,
       )
     }
-    const commands = await this.journal.commands(group)
-    const { ids } = this.#client.parts
-    return succeededOrThrow(
-      await this.operations.run(async ({ topology }) => planRevert(await topology(), commands, ids), options),
-    )
+    return succeededOrThrow(await this.operations.run({ kind: 'revert', group }, options))
   }
 
   /** How much of the cluster moving copies may take. */
@@ -235,7 +216,7 @@ export class Cluster {
    * @throws OperationError when a command failed
    */
   async execute(plan: PreparedPlan, options: OperationOptions = {}): Promise<OperationSummary> {
-    return await this.operations.execute(plan, options)
+    return succeededOrThrow(await this.operations.execute(plan, options))
   }
 
   /** Operations in the journal that have not ended. */
@@ -259,7 +240,7 @@ export class Cluster {
   /** Runs `body` while this process leads. */
   async during<T>(body: (term: Term) => Promise<T>): Promise<T> {
     await this.ready()
-    return await this.#terms.during(body, LEADERSHIP_PATIENCE_MS)
+    return await this.#terms.during(body, { patienceMs: LEADERSHIP_PATIENCE_MS })
   }
 
   #engine(fence: Fence): Engine {
@@ -309,4 +290,8 @@ export class Cluster {
     }
     await setUpJournal({ connector, catalog, cluster: this.name, node })
   }
+}
+
+function replacement(nodes: readonly NodeId[], by: NodeId | undefined): PlannableGoal {
+  return { kind: 'replace', nodes: [...nodes], ...(by === undefined ? {} : { by }) }
 }

@@ -1,13 +1,12 @@
 import { type Command, isUndoSettled } from '../domain/command.ts'
 import { InputError, ShardingError } from '../domain/errors.ts'
 import type { NodeId } from '../domain/words.ts'
-import { newOperation } from '../engine/enqueue.ts'
 import type { ProgressEvent, ProgressListener } from '../engine/events.ts'
 import { Probe } from '../engine/probe.ts'
 import { assertRollback, parseScript } from '../sql/index.ts'
 import type { Client } from './client.ts'
 import type { Cluster } from './cluster.ts'
-import { DEFAULT_OPERATION_TIMEOUT_MS, MAX_ID_COLLISIONS, type OperationOptions } from './operations.ts'
+import { MAX_ID_COLLISIONS, type OperationOptions } from '../coordination/operations.ts'
 import { type OperationSummary, succeededOrThrow, summarize } from './operation-error.ts'
 import { iterateProgress, type ProgressOptions } from './progress.ts'
 
@@ -95,27 +94,13 @@ export class Queue {
    * @throws OperationError when one of them failed; all that had begun is undone then
    */
   async process(group: string, options: OperationOptions = {}): Promise<OperationSummary> {
-    const ended = await this.#cluster.during(async ({ engine, fence }) => {
-      const { journal } = this.#cluster
-      const commands = await journal.commands(group)
-      if (commands.length === 0) throw noSuchGroup(group)
-      if ((await journal.operation(group)) === undefined) {
-        const { ids, clock, owner } = this.#client.parts
-        const what = {
-          type: 'custom',
-          table: '',
-          summary: `${commands.length} commands of ${group}`,
-        } as const
-        const stamp = {
-          epoch: fence.epoch,
-          requestedBy: owner,
-          now: clock.now(),
-          timeoutMs: options.timeoutMs ?? DEFAULT_OPERATION_TIMEOUT_MS,
-        }
-        await journal.addOperation(newOperation(what, group, ids.next(), false, stamp))
-      }
-      return await engine.resume(group)
-    })
+    await this.#cluster.ready()
+    const { journal, operations } = this.#cluster
+    const stored = await journal.operation(group)
+    const ended =
+      stored === undefined || stored.state === 'refused'
+        ? await operations.run({ kind: 'custom', group }, options)
+        : await operations.steering.untilEnded(stored.id)
     return succeededOrThrow(ended)
   }
 
@@ -136,7 +121,9 @@ export class Queue {
         `operation ${group} has succeeded, and other tables may use its replica sets now; drop table '${operation.table}' instead`,
       )
     }
-    const ended = await this.#cluster.operations.rollBack(operation, { error: 'rolled back on request' })
+    const ended = await this.#cluster.operations.steering.rollBack(operation, {
+      error: 'rolled back on request',
+    })
     return summarize({ operation: ended, commands: await journal.commands(group) })
   }
 
@@ -182,7 +169,7 @@ export class Queue {
 
   async #checkGroupOpen(group: string): Promise<void> {
     const operation = await this.#cluster.journal.operation(group)
-    if (operation === undefined) return
+    if (operation === undefined || operation.state === 'refused') return
     throw new InputError(
       'group',
       `group '${group}' was processed already and is '${operation.state}'; use another name for new commands`,

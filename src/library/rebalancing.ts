@@ -78,7 +78,7 @@ export class Rebalancing {
   async pause(): Promise<Operation> {
     const { group, state } = await this.#current()
     if (state === 'paused') throw illegal(state, 'pause')
-    return await this.#cluster.operations.request(
+    return await this.#cluster.operations.steering.request(
       group,
       'pause',
       (found) => found.state === 'paused' || isEnded(found.state),
@@ -87,7 +87,7 @@ export class Rebalancing {
 
   async resume(): Promise<Operation> {
     const { group } = await this.#current()
-    return await this.#cluster.operations.request(group, 'resume', ({ state }) => state !== 'paused')
+    return await this.#cluster.operations.steering.request(group, 'resume', ({ state }) => state !== 'paused')
   }
 
   /**
@@ -99,7 +99,9 @@ export class Rebalancing {
     const { group } = await this.#current()
     const event = graceful ? 'stop' : 'revert'
     const error = graceful ? 'stopped on request' : 'stopped at once on request'
-    return await this.#cluster.operations.request(group, event, ({ state }) => isEnded(state), { error })
+    return await this.#cluster.operations.steering.request(group, event, ({ state }) => isEnded(state), {
+      error,
+    })
   }
 
   /** Undoes the parts behind a savepoint and finishes what stands before it. */
@@ -113,7 +115,7 @@ export class Rebalancing {
         `operation ${operation.group} can be rolled back to a savepoint from 1 to ${finished}, not to ${savepoint}`,
       )
     }
-    return await this.#cluster.operations.rollBack(operation, {
+    return await this.#cluster.operations.steering.rollBack(operation, {
       error: `rolled back to savepoint ${savepoint} on request`,
       keepTo: savepoint,
     })

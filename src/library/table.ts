@@ -1,20 +1,18 @@
+import type { OperationOptions } from '../coordination/operations.ts'
+import { type PlannableGoal, planGoal } from '../coordination/plan-goal.ts'
+import type { PreparedPlan } from '../coordination/prepared-plan.ts'
 import { InputError, ShardingError } from '../domain/errors.ts'
 import type { Operation } from '../domain/operation.ts'
-import type { Plan } from '../domain/plan.ts'
-import type { ColumnDefinition, CreateTable, TableOption } from '../domain/statement.ts'
-import type { NodeId } from '../domain/words.ts'
-import type { ObservedState, TableDefinitions } from '../planning/observed.ts'
-import { checkShardsAndRf, planCreate } from '../planning/plan-create.ts'
-import { planDrop } from '../planning/plan-drop.ts'
-import { planRebalance } from '../planning/plan-rebalance.ts'
-import { checkTableName, parseColumnList, parseStatement, parseTableOptions } from '../sql/index.ts'
+import type { ColumnDefinition, TableOption } from '../domain/statement.ts'
+import { checkShardsAndRf } from '../planning/plan-create.ts'
+import { checkTableName, parseColumnList, parseTableOptions } from '../sql/index.ts'
 import type { Client } from './client.ts'
 import type { Cluster } from './cluster.ts'
-import type { OperationOptions, Planning } from './operations.ts'
 import { type OperationSummary, succeededOrThrow, summarize } from './operation-error.ts'
-import type { PreparedPlan } from './prepared-plan.ts'
 import type { Queue } from './queue.ts'
 import { Rebalancing, type RebalancingProgress } from './rebalancing.ts'
+
+export type { OperationOptions }
 
 /** Options that we write ourselves. */
 const OUR_OPTIONS = new Set(['type', 'local', 'agent', 'shards', 'rf'])
@@ -30,6 +28,8 @@ export class Table {
   readonly name: string
   readonly columns: readonly ColumnDefinition[]
   readonly options: readonly TableOption[]
+  readonly #structure: string
+  readonly #extra: string
   readonly #client: Client
   readonly #cluster: Cluster
   readonly #rebalancing: Rebalancing
@@ -52,6 +52,8 @@ export class Table {
         `the option '${ours.name}' is written by sharding itself; leave it out of the table options`,
       )
     }
+    this.#structure = structure
+    this.#extra = extra
     this.#client = client
     this.#cluster = cluster
     this.#rebalancing = new Rebalancing(cluster, name)
@@ -73,13 +75,8 @@ export class Table {
   ): Promise<OperationSummary> {
     checkShardsAndRf(shards, rf)
     queue.assertOf(this.#cluster)
-    const { ids } = this.#client.parts
-    const request = { table: this.name, columns: this.columns, options: this.options, shards, rf }
     await this.#assertNotHeld()
-    const ended = await this.#cluster.operations.run(
-      async ({ observed }) => await Promise.resolve(planCreate(observed, request, ids)),
-      options,
-    )
+    const ended = await this.#cluster.operations.run(this.#creation(shards, rf), options)
     return succeededOrThrow(ended)
   }
 
@@ -92,10 +89,7 @@ export class Table {
    */
   async drop(queue: Queue, options: OperationOptions = {}): Promise<OperationSummary> {
     queue.assertOf(this.#cluster)
-    const ended = await this.#cluster.operations.run(
-      async ({ observed }) => await this.#planDrop(observed),
-      options,
-    )
+    const ended = await this.#cluster.operations.run({ kind: 'drop', table: this.name }, options)
     return succeededOrThrow(ended)
   }
 
@@ -112,21 +106,20 @@ export class Table {
   /** The plan that {@link shard} would make now. Nothing is changed. */
   async planShard(shards: number, rf: number): Promise<PreparedPlan> {
     checkShardsAndRf(shards, rf)
-    const { ids } = this.#client.parts
-    const request = { table: this.name, columns: this.columns, options: this.options, shards, rf }
-    return await this.#cluster.operations.plan(
-      async ({ observed }) => await Promise.resolve(planCreate(observed, request, ids)),
-    )
+    const goal = this.#creation(shards, rf)
+    return await this.#cluster.plan(async (planning) => await planGoal(goal, planning))
   }
 
   /** The plan that {@link drop} would make now. Nothing is changed. */
   async planDrop(): Promise<PreparedPlan> {
-    return await this.#cluster.operations.plan(async ({ observed }) => await this.#planDrop(observed))
+    const goal = { kind: 'drop', table: this.name } as const
+    return await this.#cluster.plan(async (planning) => await planGoal(goal, planning))
   }
 
   /** The plan that {@link rebalance} would make now; its reasons say why it moves what, and no more. */
   async planRebalance(): Promise<PreparedPlan> {
-    return await this.#cluster.operations.plan(async (planning) => await this.#planRebalance(planning))
+    const goal = this.#balance()
+    return await this.#cluster.plan(async (planning) => await planGoal(goal, planning))
   }
 
   /**
@@ -137,10 +130,7 @@ export class Table {
    */
   async rebalance(queue: Queue, options: OperationOptions = {}): Promise<OperationSummary> {
     queue.assertOf(this.#cluster)
-    const ended = await this.#cluster.operations.run(
-      async (planning) => await this.#planRebalance(planning),
-      options,
-    )
+    const ended = await this.#cluster.operations.run(this.#balance(), options)
     return succeededOrThrow(ended)
   }
 
@@ -196,30 +186,16 @@ export class Table {
         `no drop of table '${this.name}' is on hold; it cannot be brought back`,
       )
     }
-    const ended = await this.#cluster.operations.rollBack(held, { error: 'brought back on request' })
+    const ended = await this.#cluster.operations.steering.rollBack(held, { error: 'brought back on request' })
     return summarize({ operation: ended, commands: await this.#cluster.journal.commands(ended.group) })
   }
 
-  async #planRebalance({ topology }: Planning): Promise<Plan> {
-    const goal = { type: 'rebalance', tables: [this.name], leaving: [] } as const
-    return planRebalance(await topology(), goal, this.#client.parts.ids)
+  #creation(shards: number, rf: number): Extract<PlannableGoal, { kind: 'create' }> {
+    return { kind: 'create', table: this.name, columns: this.#structure, options: this.#extra, shards, rf }
   }
 
-  async #planDrop(observed: ObservedState): Promise<Plan> {
-    const holders = observed.nodes.filter((node) => observed.tables.get(node)?.has(this.name) === true)
-    return planDrop(observed, this.name, await this.#definitions(holders))
-  }
-
-  async #definitions(nodes: readonly NodeId[]): Promise<TableDefinitions> {
-    const { catalog } = this.#client.parts
-    const definitions = new Map<NodeId, CreateTable>()
-    await Promise.all(
-      nodes.map(async (node) => {
-        const statement = parseStatement(await catalog.createStatement(node, this.name))
-        if (statement.kind === 'create_table') definitions.set(node, statement)
-      }),
-    )
-    return definitions
+  #balance(): Extract<PlannableGoal, { kind: 'rebalance' }> {
+    return { kind: 'rebalance', tables: [this.name] }
   }
 }
 

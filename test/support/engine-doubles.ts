@@ -1,7 +1,7 @@
 import type { Command } from '../../src/domain/command.ts'
 import { NodeError, type NodeErrorCode } from '../../src/domain/errors.ts'
 import type { Operation } from '../../src/domain/operation.ts'
-import type { CallOptions, Clock, NodeConnector, Random } from '../../src/domain/ports.ts'
+import type { CallOptions, Clock, Fence, NodeConnector, Random } from '../../src/domain/ports.ts'
 import type { Reply } from '../../src/domain/values.ts'
 import type { NodeId } from '../../src/domain/words.ts'
 
@@ -54,6 +54,8 @@ export function operationOf(given: Partial<Operation> = {}): Operation {
     keepFinished: false,
     keepTo: 0,
     holdUntil: 0,
+    request: '',
+    refusal: '',
     summary: 'makes users',
     ...given,
   }
@@ -124,4 +126,9 @@ export class JumpingClock implements Clock {
 /** Always the same chance. */
 export function fixedRandom(value = 0.5): Random {
   return { next: () => value }
+}
+
+/** A lease that lasts until the signal says otherwise. */
+export function fenceOf(epoch: number, lost: AbortSignal = new AbortController().signal): Fence {
+  return { epoch, lost, assertHeld: () => lost.throwIfAborted() }
 }

@@ -1,9 +1,8 @@
 import { ShardingError } from '../../domain/errors.ts'
 import type { Client } from '../../library/client.ts'
 import type { Cluster } from '../../library/cluster.ts'
-import type { OperationOptions } from '../../library/operations.ts'
 import { Queue } from '../../library/queue.ts'
-import { Table } from '../../library/table.ts'
+import { type OperationOptions, Table } from '../../library/table.ts'
 
 /**
  * Tables of the demo: `demo_` and a time-ordered id in base 36, which has ten digits and begins with a digit until

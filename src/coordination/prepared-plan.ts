@@ -14,7 +14,10 @@ export function prepared(plan: Plan, observed: ObservedState): PreparedPlan {
 }
 
 /** @throws ShardingError `plan_stale` when the cluster is not as it was any more */
-export function assertFresh({ basis, summary }: PreparedPlan, observed: ObservedState): void {
+export function assertBasis(
+  { basis, summary }: Pick<PreparedPlan, 'basis' | 'summary'>,
+  observed: ObservedState,
+): void {
   if (basis === basisOf(observed)) return
   throw new ShardingError('plan_stale', `the cluster has changed since this plan was made: ${summary}`)
 }
