@@ -6,6 +6,8 @@
  */
 export { connect, type ConnectOptions } from './app/connect.ts'
 export type { Runtime } from './app/runtime.ts'
+export { Coordinator, type CoordinatorSettings, type CoordinatorStatus } from './coordination/coordinator.ts'
+export type { NodeState, NodeView } from './coordination/node-watch.ts'
 export type { Command, CommandOutcome, CommandStatus } from './domain/command.ts'
 export {
   type ErrorCode,
@@ -17,7 +19,7 @@ export {
 } from './domain/errors.ts'
 export type { Operation, OperationState, OperationType } from './domain/operation.ts'
 export type { Plan, PlannedCommand } from './domain/plan.ts'
-export type { CallOptions, Clock, IdSource, NodeConnection, Random } from './domain/ports.ts'
+export type { CallOptions, Clock, IdSource, Log, NodeConnection, Random } from './domain/ports.ts'
 export type { Reply, ResultColumn, Row, Value } from './domain/values.ts'
 export type { NodeId, Placement } from './domain/words.ts'
 export {

@@ -22,6 +22,13 @@ interface LeaseRecord {
   readonly released: boolean
 }
 
+/** After whom a lease was taken, because its holder gave no sign any more. */
+export interface Succession {
+  readonly from: string
+  /** Milliseconds from the holder's last sign until the lease was ours. */
+  readonly takeoverMs: number
+}
+
 export interface LeadershipParts {
   readonly state: StateStore
   readonly clock: Clock
@@ -54,7 +61,7 @@ export class Leadership {
       const free = current === undefined || current.released || clock.now() - seen.since >= current.ttl_ms
       if (free) {
         // Not to be broken off: a lease that we do not know of would keep everybody else waiting.
-        const lease = await this.#take(current?.epoch ?? 0, entry.version)
+        const lease = await this.#take(current, entry.version, seen.since)
         if (lease !== undefined) return lease
       }
       await clock.sleep(ttlMs / CHECKS_PER_TTL / 2, signal)
@@ -69,18 +76,29 @@ export class Leadership {
     return released ? undefined : owner
   }
 
-  async #take(lastEpoch: number, version: number): Promise<Lease | undefined> {
+  async #take(
+    former: LeaseRecord | undefined,
+    version: number,
+    lastSignAt: number,
+  ): Promise<Lease | undefined> {
     const { state, clock, owner, ttlMs } = this.#parts
-    const record: LeaseRecord = { owner, epoch: lastEpoch + 1, ttl_ms: ttlMs, renewals: 0, released: false }
+    const epoch = (former?.epoch ?? 0) + 1
+    const record: LeaseRecord = { owner, epoch, ttl_ms: ttlMs, renewals: 0, released: false }
     const askedAt = clock.now()
     if (!(await state.compareAndSet(LEASE_KEY, version, record))) return undefined
-    return new Lease(state, clock, record, version + 1, askedAt)
+    const succession =
+      former === undefined || former.released
+        ? null
+        : { from: former.owner, takeoverMs: clock.now() - lastSignAt }
+    return new Lease(state, clock, { record, version: version + 1, askedAt, succession })
   }
 }
 
 /** The lease while it is held: renewed in the background until it is released or lost. */
 export class Lease implements Fence {
   readonly epoch: number
+  /** Null when nobody held the lease before. */
+  readonly succession: Succession | null
   readonly #state: StateStore
   readonly #clock: Clock
   readonly #lost = new AbortController()
@@ -91,13 +109,23 @@ export class Lease implements Fence {
   /** When the last successful renewal was asked for: the lease is certain for its time from then on. */
   #renewedAt: number
 
-  constructor(state: StateStore, clock: Clock, record: LeaseRecord, version: number, askedAt: number) {
-    this.epoch = record.epoch
+  constructor(
+    state: StateStore,
+    clock: Clock,
+    taken: {
+      readonly record: LeaseRecord
+      readonly version: number
+      readonly askedAt: number
+      readonly succession: Succession | null
+    },
+  ) {
+    this.epoch = taken.record.epoch
+    this.succession = taken.succession
     this.#state = state
     this.#clock = clock
-    this.#record = record
-    this.#version = version
-    this.#renewedAt = askedAt
+    this.#record = taken.record
+    this.#version = taken.version
+    this.#renewedAt = taken.askedAt
     this.#renewing = this.#renewUntilStopped()
   }
 

@@ -1,5 +1,6 @@
 import { InputError } from '../domain/errors.ts'
 import type { NodeId } from '../domain/words.ts'
+import { NODE_STATES, type NodeView } from './node-watch.ts'
 import type { StateStore } from '../engine/state-store.ts'
 import { DEFAULT_TRAITS, type NodeTraits } from '../planning/layout.ts'
 
@@ -27,6 +28,22 @@ export class NodeRecords {
   async all(nodes: readonly NodeId[]): Promise<Map<NodeId, NodeRecord>> {
     const entries = await this.#state.getAll(nodes.map(key))
     return new Map(nodes.map((node) => [node, recordFrom(entries.get(key(node))?.value)]))
+  }
+
+  /** What a coordinator wrote down last of these nodes. */
+  async seen(nodes: readonly NodeId[], now: number): Promise<NodeView[]> {
+    const entries = await this.#state.getAll(nodes.map(key))
+    return nodes.flatMap((node) => viewFrom(node, entries.get(key(node))?.value, now) ?? [])
+  }
+
+  /** Writes down when a node was seen last, and what it is since when. */
+  async markSeen({ node, state, since, seenAt }: NodeView): Promise<void> {
+    for (;;) {
+      const { value, version } = await this.#state.get(key(node))
+      const others = typeof value === 'object' && value !== null ? value : {}
+      const stored = { ...others, state, since, seen_at: seenAt }
+      if (await this.#state.compareAndSet(key(node), version, stored)) return
+    }
   }
 
   /** @throws InputError for a weight or capacity that is not positive */
@@ -66,6 +83,16 @@ function recordFrom(value: unknown): NodeRecord {
     capacityBytes: typeof capacity === 'number' ? capacity : null,
     drained: fields.get('drained') === true,
   }
+}
+
+function viewFrom(node: NodeId, value: unknown, now: number): NodeView | undefined {
+  if (typeof value !== 'object' || value === null) return undefined
+  const fields = new Map(Object.entries(value))
+  const state = NODE_STATES.find((found) => found === fields.get('state'))
+  const [since, seenAt] = [fields.get('since'), fields.get('seen_at')]
+  if (state === undefined || typeof since !== 'number' || typeof seenAt !== 'number') return undefined
+  // Another machine's clock may be ahead of ours.
+  return { node, state, since: Math.min(since, now), seenAt: Math.min(seenAt, now) }
 }
 
 function key(node: NodeId): string {

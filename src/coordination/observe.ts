@@ -1,3 +1,4 @@
+import type { Sighting } from './node-watch.ts'
 import { NodeError, ShardingError } from '../domain/errors.ts'
 import type { CallOptions, ClusterStatus, NodeCatalog } from '../domain/ports.ts'
 import { markersOf, type NodeId } from '../domain/words.ts'
@@ -118,6 +119,39 @@ export async function servingNode(
     }
   }
   return undefined
+}
+
+/** How long a node may take to say how its cluster is, before it counts as silent, in milliseconds. */
+const LOOK: CallOptions = { timeoutMs: 2_000 }
+
+/**
+ * One look at all members. A node is absent only when the cluster of all nodes is primary without it; when no node
+ * serves, nothing can be said of any.
+ */
+export async function sightings(
+  catalog: NodeCatalog,
+  cluster: string,
+  nodes: readonly NodeId[],
+): Promise<Map<NodeId, Sighting>> {
+  const reports = await Promise.all(
+    nodes.map(async (node) => {
+      try {
+        return { node, status: await catalog.cluster(node, cluster, LOOK) }
+      } catch (error) {
+        if (error instanceof NodeError) return { node, status: undefined }
+        throw error
+      }
+    }),
+  )
+  const serving = reports.filter(({ status }) => status !== undefined && isServing(status))
+  const connected = new Set(serving.flatMap(({ status }) => status?.nodesView ?? []))
+  const serves = new Set(serving.map(({ node }) => node))
+  return new Map(
+    nodes.map((node) => {
+      if (serves.has(node)) return [node, 'serving']
+      return [node, serving.length === 0 || connected.has(node) ? 'silent' : 'absent']
+    }),
+  )
 }
 
 /** All nodes of the cluster as its members list them, answering or not. */

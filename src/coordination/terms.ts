@@ -2,7 +2,7 @@ import { ShardingError } from '../domain/errors.ts'
 import type { Operation } from '../domain/operation.ts'
 import type { Clock, Fence } from '../domain/ports.ts'
 import type { EndedOperation, Engine, OpenOperations } from '../engine/engine.ts'
-import type { Leadership, Lease } from './leadership.ts'
+import type { Leadership, Lease, Succession } from './leadership.ts'
 
 /** How often the journal is looked at for what others have asked, in milliseconds. */
 const WATCH_INTERVAL_MS = 100
@@ -17,6 +17,7 @@ export interface Resumed {
 export interface Term {
   readonly engine: Engine
   readonly fence: Fence
+  readonly succession: Succession | null
   /** What the former coordinator left unfinished and this one goes on with. */
   readonly resumed: readonly Resumed[]
   /** Looks now at what others have asked for; the lease lasts until that has ended, too. */
@@ -128,6 +129,7 @@ export class Terms {
       const term: OpenTerm = {
         engine,
         fence: lease,
+        succession: lease.succession,
         resumed: [],
         lease,
         look: async () => {

@@ -37,7 +37,7 @@ export class Client {
    * the journal and goes on with the next process that leads.
    */
   async close(): Promise<void> {
-    for (const close of this.#closers.splice(0)) await close()
+    for (const close of this.#closers.splice(0).toReversed()) await close()
     await this.parts.connector.close()
   }
 

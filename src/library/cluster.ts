@@ -1,3 +1,4 @@
+import { Coordinator, type CoordinatorSettings, type CoordinatorStatus } from '../coordination/coordinator.ts'
 import { Leadership } from '../coordination/leadership.ts'
 import { type NodeRecord, NodeRecords } from '../coordination/node-records.ts'
 import { clusterMembers, isGone, observe, servingNode } from '../coordination/observe.ts'
@@ -9,7 +10,7 @@ import { ThrottleSettings } from '../coordination/throttle-settings.ts'
 import { InputError, ShardingError } from '../domain/errors.ts'
 import { isEnded, OPERATION_STATES, type Operation } from '../domain/operation.ts'
 import type { Plan } from '../domain/plan.ts'
-import type { Fence } from '../domain/ports.ts'
+import type { Fence, Log } from '../domain/ports.ts'
 import type { NodeId } from '../domain/words.ts'
 import { Engine } from '../engine/engine.ts'
 import { CopyGuard } from '../engine/copy-guard.ts'
@@ -24,6 +25,14 @@ import type { ObservedState } from '../planning/observed.ts'
 import type { Client } from './client.ts'
 import { type OperationSummary, succeededOrThrow, summarize } from './operation-error.ts'
 import { ProgressHub } from './progress.ts'
+
+/** Says nothing: an application that wants to hear gives a log of its own. */
+const SILENT_LOG: Log = {
+  debug: () => undefined,
+  info: () => undefined,
+  warn: () => undefined,
+  error: () => undefined,
+}
 
 /** How long a call waits for another process to give up leadership, in milliseconds. */
 const LEADERSHIP_PATIENCE_MS = 60_000
@@ -42,6 +51,7 @@ export class Cluster {
   readonly #client: Client
   readonly #entries: readonly NodeId[]
   readonly #placements: PlacementStore
+  readonly #state: StateStore
   readonly #throttle: ThrottleSettings
   readonly #terms: Terms
   #nodes: readonly NodeId[]
@@ -58,6 +68,7 @@ export class Cluster {
     this.journal = new Journal(connection, name, clock)
     this.#placements = new PlacementStore(connection)
     const state = new StateStore(connection, name, clock)
+    this.#state = state
     this.records = new NodeRecords(state)
     this.rebalances = new RebalanceKeys(state)
     this.#throttle = new ThrottleSettings(state)
@@ -82,7 +93,9 @@ export class Cluster {
   /** All nodes that belong to the cluster, answering or not, sorted. */
   async nodes(): Promise<readonly NodeId[]> {
     if (this.name !== null) {
-      this.#nodes = await clusterMembers(this.#client.parts.catalog, this.name, this.#entries)
+      // Those that were given may all be down while others are there.
+      const known = [...new Set([...this.#entries, ...this.#nodes])]
+      this.#nodes = await clusterMembers(this.#client.parts.catalog, this.name, known)
     }
     return this.#nodes
   }
@@ -235,6 +248,38 @@ export class Cluster {
       const ended = await Promise.all(resumed.map(async (operation) => await operation.ended))
       return ended.map(summarize)
     })
+  }
+
+  /**
+   * A coordinator for this cluster: once started it leads whenever it can, runs what is asked for, and answers nodes
+   * that come, go and die.
+   *
+   * @example
+   * const coordinator = cluster.coordinator({ graceDelayMs: 120_000 })
+   * coordinator.start()
+   */
+  coordinator(
+    settings: Partial<CoordinatorSettings> = {},
+    options: { readonly log?: Log; readonly onStatus?: (status: CoordinatorStatus) => void } = {},
+  ): Coordinator {
+    const { catalog, clock } = this.#client.parts
+    const parts = {
+      cluster: this.name,
+      catalog,
+      clock,
+      log: options.log ?? SILENT_LOG,
+      state: this.#state,
+      records: this.records,
+      operations: this.operations,
+      ready: async () => await this.ready(),
+      observe: async () => await this.observe(),
+      nodes: async () => await this.nodes(),
+      during: this.#terms.during.bind(this.#terms),
+      onStatus: options.onStatus ?? (() => undefined),
+    }
+    const coordinator = new Coordinator(parts, settings)
+    this.#client.onClose(async () => await coordinator.stop())
+    return coordinator
   }
 
   /** Runs `body` while this process leads. */
