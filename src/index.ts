@@ -32,7 +32,7 @@ export {
 export type { CommandCounts, ProgressEvent, ProgressListener } from './engine/events.ts'
 export type { Throttle } from './engine/throttle.ts'
 export { Client } from './library/client.ts'
-export { Cluster } from './library/cluster.ts'
+export { type Adoption, Cluster } from './library/cluster.ts'
 export type { OperationOptions } from './coordination/operations.ts'
 export { type FailedCommand, OperationError, type OperationSummary } from './library/operation-error.ts'
 export type { PreparedPlan } from './coordination/prepared-plan.ts'
@@ -42,5 +42,11 @@ export type { RebalancingProgress } from './library/rebalancing.ts'
 export { Table } from './library/table.ts'
 export type { HttpConnectionOptions, NodeAuth } from './manticore/index.ts'
 export type { NodeRecord } from './coordination/node-records.ts'
+export type {
+  AdoptionFindings,
+  AdoptionProblem,
+  AdoptionProblemKind,
+  FoundTable,
+} from './planning/adoption.ts'
 export { planText } from './planning/plan-text.ts'
 export { SqlSyntaxError, validateRollback } from './sql/index.ts'

@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import { packageVersion } from '../app/package-version.ts'
+import { adoptCommand } from './adopt-command.ts'
 import { demoCommand } from './demo/command.ts'
 import { describeError } from './describe-error.ts'
 import { StopSignals } from './stop-signals.ts'
@@ -19,15 +20,15 @@ export async function main(args: readonly string[]): Promise<number> {
   process.stdout.on('error', ignore)
   process.stderr.on('error', ignore)
   let exitCode = 0
+  const context = { output, signal: stop.signal, setExitCode: (code: number) => (exitCode = code) }
   const program = new Command('mshard')
     .description('Shards tables over a Manticore Search cluster, moves shards, and undoes whatever fails.')
     .version(await packageVersion())
     .exitOverride()
     .configureHelp({ showGlobalOptions: true })
     .showHelpAfterError('(mshard --help tells what there is)')
-    .addCommand(
-      demoCommand({ output, signal: stop.signal, setExitCode: (code) => (exitCode = code) }).exitOverride(),
-    )
+    .addCommand(demoCommand(context).exitOverride())
+    .addCommand(adoptCommand(context).exitOverride())
   try {
     await program.parseAsync(args, { from: 'user' })
     return exitCode

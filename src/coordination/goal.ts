@@ -28,6 +28,8 @@ const GOAL = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('replace'), nodes: NODES, by: z.string().optional() }),
   z.object({ kind: z.literal('reroute') }),
   z.object({ kind: z.literal('clean'), node: z.string() }),
+  /** Tables that Manticore Buddy made become ours; those that cannot are left alone. */
+  z.object({ kind: z.literal('adopt') }),
   /** Back to where a finished operation moved copies from. */
   z.object({ kind: z.literal('revert'), group: z.string() }),
   /** A plan that somebody has looked at; its commands are in the journal already, as `group`. */

@@ -1,8 +1,14 @@
 import type { Sighting } from './node-watch.ts'
+import type { StoredPlacements } from './placement-store.ts'
 import { NodeError, ShardingError } from '../domain/errors.ts'
 import type { CallOptions, ClusterStatus, NodeCatalog } from '../domain/ports.ts'
-import { markersOf, type NodeId } from '../domain/words.ts'
-import type { ObservedPlacement, ObservedReplicaSet, ObservedState } from '../planning/observed.ts'
+import { isBuddySet, markersOf, type NodeId, shardTableName } from '../domain/words.ts'
+import type {
+  BuddyPlacement,
+  ObservedPlacement,
+  ObservedReplicaSet,
+  ObservedState,
+} from '../planning/observed.ts'
 import { compareText } from '../planning/replica-sets.ts'
 
 /**
@@ -23,21 +29,39 @@ export async function observe(parts: {
   readonly cluster: string | null
   /** All nodes that belong to the cluster, answering or not. */
   readonly nodes: readonly NodeId[]
-  readonly placements: readonly ObservedPlacement[]
+  readonly placements: StoredPlacements
 }): Promise<ObservedState> {
-  const { catalog, cluster, placements } = parts
+  const { catalog, cluster } = parts
   const nodes = parts.nodes.toSorted(compareText)
   const found = await Promise.all(nodes.map(async (node) => await reportOf(catalog, node)))
   const reports = found.filter((report) => report !== undefined).filter((report) => serves(report, cluster))
   const answering = reports.map(({ node }) => node)
+  const sets = replicaSets(reports, cluster)
+  const isOurs = (row: ObservedPlacement) => row.replicaSet !== cluster && !contradicts(row, sets)
   return {
     cluster,
     nodes: answering,
     missingNodes: nodes.filter((node) => !answering.includes(node)),
     tables: new Map(reports.map(({ node, tables }) => [node, tables])),
-    replicaSets: replicaSets(reports, cluster),
-    placements,
+    replicaSets: sets,
+    placements: parts.placements.ours.filter(isOurs),
+    buddyPlacements: [
+      ...parts.placements.ours.filter((row) => !isOurs(row)),
+      ...parts.placements.others,
+    ] satisfies BuddyPlacement[],
   }
+}
+
+/** We never write a row that names another set than the one of Buddy's that its shards are in. */
+function contradicts(row: ObservedPlacement, sets: readonly ObservedReplicaSet[]): boolean {
+  const names = new Set(row.shards.map((shard) => shardTableName(row.table, shard)))
+  return sets.some(
+    ({ name, members, tables }) =>
+      name !== row.replicaSet &&
+      isBuddySet(name) &&
+      members.includes(row.node) &&
+      tables.some((table) => names.has(table)),
+  )
 }
 
 async function reportOf(catalog: NodeCatalog, node: NodeId): Promise<NodeReport | undefined> {
@@ -59,12 +83,13 @@ function isServing(status: ClusterStatus): boolean {
   return status.status === 'primary' && (status.nodeState === 'synced' || status.nodeState === 'donor')
 }
 
-/** Replica sets are the clusters that live in the folder of their marker table. */
+/** Replica sets are the clusters that live in the folder of their marker table, and those that Buddy made. */
 function replicaSets(reports: readonly NodeReport[], cluster: string | null): ObservedReplicaSet[] {
   const statuses = new Map<string, { node: NodeId; status: ClusterStatus }[]>()
   for (const { node, tables, clusters } of reports) {
     for (const status of clusters) {
-      if (status.name === cluster || markersOf(status.name, tables).length === 0) continue
+      if (status.name === cluster) continue
+      if (markersOf(status.name, tables).length === 0 && !isBuddySet(status.name)) continue
       const seen = statuses.get(status.name) ?? []
       statuses.set(status.name, [...seen, { node, status }])
     }

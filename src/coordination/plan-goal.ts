@@ -2,6 +2,8 @@ import type { Command } from '../domain/command.ts'
 import type { Plan } from '../domain/plan.ts'
 import type { IdSource } from '../domain/ports.ts'
 import type { ObservedState, TableDefinitions } from '../planning/observed.ts'
+import type { ObservedAdoption } from '../planning/adoption.ts'
+import { assertAdopted, planAdopt } from '../planning/plan-adopt.ts'
 import { planCreate } from '../planning/plan-create.ts'
 import { planDrop } from '../planning/plan-drop.ts'
 import { planRebalance } from '../planning/plan-rebalance.ts'
@@ -19,6 +21,8 @@ export interface Planning {
   readonly topology: () => Promise<ObservedTopology>
   /** A sharded table as every node that has it defines it now. */
   readonly definitions: (table: string) => Promise<TableDefinitions>
+  /** Looks for tables that Manticore Buddy made. */
+  readonly adoption: () => Promise<ObservedAdoption>
   /** Commands of an operation in the journal. */
   readonly commands: (group: string) => Promise<readonly Command[]>
 }
@@ -33,6 +37,7 @@ export type PlannableGoal = Exclude<Goal, { kind: 'prepared' | 'custom' }>
  */
 export async function planGoal(goal: PlannableGoal, planning: Planning): Promise<Plan> {
   const { observed, ids, topology } = planning
+  assertAdopted(observed, { tables: tablesOf(goal), leaving: goal.kind === 'drain' ? goal.nodes : [] })
   switch (goal.kind) {
     case 'create': {
       const { table, shards, rf } = goal
@@ -56,7 +61,15 @@ export async function planGoal(goal: PlannableGoal, planning: Planning): Promise
       return planReroute(await topology())
     case 'clean':
       return planClean(await topology(), goal.node)
+    case 'adopt':
+      return planAdopt(await planning.adoption(), ids)
     case 'revert':
       return planRevert(await topology(), await planning.commands(goal.group), ids)
   }
+}
+
+/** The tables that a goal names. */
+function tablesOf(goal: PlannableGoal): readonly string[] {
+  if (goal.kind === 'rebalance') return goal.tables ?? []
+  return 'table' in goal ? [goal.table] : []
 }

@@ -15,6 +15,7 @@ import { statementsOf, type Touched, touchedBy } from '../engine/touched.ts'
 import type { ObservedState } from '../planning/observed.ts'
 import type { Goal } from './goal.ts'
 import type { NodeRecords } from './node-records.ts'
+import { type BuddyRecords, observeAdoption } from './observe-adoption.ts'
 import { observeTopology, tableDefinitions } from './observe-topology.ts'
 import { type Planning, planGoal } from './plan-goal.ts'
 import { assertBasis, type PreparedPlan, prepared } from './prepared-plan.ts'
@@ -33,6 +34,7 @@ export interface PlannerParts {
   readonly ids: IdSource
   readonly journal: Journal
   readonly records: NodeRecords
+  readonly buddy: BuddyRecords
   readonly observe: () => Promise<ObservedState>
 }
 
@@ -104,13 +106,14 @@ export class Planner {
     const busySets = new Map<string, string>()
     for (const [group, { sets }] of busy) for (const set of sets) busySets.set(set, group)
     const changingSets = new Set([...busy.values()].flatMap((touched) => [...touched.changedSets]))
-    const { catalog, ids, journal } = this.#parts
+    const { catalog, ids, journal, buddy } = this.#parts
     const records = await this.#parts.records.all(observed.nodes)
     return {
       observed: { ...observed, traits: records, changingSets },
       ids,
       topology: async () => await observeTopology({ catalog, observed, records, busySets }),
       definitions: async (table) => await tableDefinitions(catalog, observed, table),
+      adoption: async () => await observeAdoption({ catalog, buddy, observed }),
       commands: async (group) => await journal.commands(group),
     }
   }

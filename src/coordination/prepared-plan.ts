@@ -22,9 +22,11 @@ export function assertBasis(
   throw new ShardingError('plan_stale', `the cluster has changed since this plan was made: ${summary}`)
 }
 
-function basisOf({ nodes, missingNodes, tables, replicaSets, placements }: ObservedState): string {
+function basisOf(observed: ObservedState): string {
+  const { nodes, missingNodes, tables, replicaSets, placements } = observed
+  const others = (observed.buddyPlacements ?? []).map((row) => ({ ...row, id: String(row.id) }))
   const catalog = [...tables].map(([node, names]) => [node, [...names].toSorted()])
   return createHash('sha256')
-    .update(JSON.stringify([nodes, missingNodes, catalog, replicaSets, placements]))
+    .update(JSON.stringify([nodes, missingNodes, catalog, replicaSets, placements, others]))
     .digest('hex')
 }

@@ -119,6 +119,8 @@ export const OPERATION_TYPES = [
   'reroute',
   /** A node that was away drops what others have taken over. */
   'clean',
+  /** Tables that Manticore Buddy made become ours. */
+  'adopt',
   /** Commands that a user added one by one. */
   'custom',
 ] as const

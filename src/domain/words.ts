@@ -49,6 +49,14 @@ export function parseShardTableName(name: string): { table: string; shard: numbe
   return { table: name.slice('system.'.length, mark), shard: Number(digits) }
 }
 
+/** How Manticore Buddy names its replica sets. */
+const BUDDY_SET_NAME = /^[0-9a-f]{32}$/
+
+/** Whether Manticore Buddy made a replica set: nodes that it put there have no marker table, but a folder of that name. */
+export function isBuddySet(replicaSet: string): boolean {
+  return BUDDY_SET_NAME.test(replicaSet)
+}
+
 /**
  * The table whose folder a replica set lives in. The daemon leaves files in it when the table is dropped, and makes no
  * table in a folder that is not empty: a node that comes back to a set needs another name, told apart by `suffix`.

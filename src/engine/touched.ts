@@ -1,6 +1,6 @@
 import type { Command } from '../domain/command.ts'
-import { SYSTEM_TABLES } from '../domain/system-tables.ts'
-import type { Statement, StatementKind } from '../domain/statement.ts'
+import { PLACEMENT_TABLE, SYSTEM_TABLES } from '../domain/system-tables.ts'
+import type { InsertRows, Statement, StatementKind } from '../domain/statement.ts'
 import { parseShardTableName } from '../domain/words.ts'
 import { parseScript } from '../sql/index.ts'
 
@@ -39,5 +39,16 @@ function touch(statement: Statement, tables: Set<string>, sets: Set<string>): vo
   if ('cluster' in statement) sets.add(statement.cluster)
   if (!('table' in statement)) return
   const { name } = statement.table
+  if (name === PLACEMENT_TABLE && 'rows' in statement)
+    for (const table of placedBy(statement)) tables.add(table)
   if (!SYSTEM_TABLES.has(name)) tables.add(parseShardTableName(name)?.table ?? name)
+}
+
+/** The tables whose placement rows are written. */
+function placedBy({ columns, rows }: InsertRows): string[] {
+  const position = columns?.indexOf('table') ?? -1
+  return rows.flatMap((row) => {
+    const table = row[position]
+    return typeof table === 'string' ? [table] : []
+  })
 }

@@ -17,11 +17,14 @@ import { CopyGuard } from '../engine/copy-guard.ts'
 import { Journal } from '../engine/journal.ts'
 import { JournalConnection } from '../engine/journal-connection.ts'
 import { setUpJournal } from '../engine/journal-setup.ts'
+import { BuddyRecords } from '../coordination/observe-adoption.ts'
 import { PlacementStore } from '../coordination/placement-store.ts'
 import { RebalanceKeys } from '../coordination/rebalance-keys.ts'
 import { StateStore } from '../engine/state-store.ts'
 import type { Throttle } from '../engine/throttle.ts'
+import { type AdoptionFindings, findAdoptable } from '../planning/adoption.ts'
 import type { ObservedState } from '../planning/observed.ts'
+import { adoptionPlan } from '../planning/plan-adopt.ts'
 import type { Client } from './client.ts'
 import { type OperationSummary, succeededOrThrow, summarize } from './operation-error.ts'
 import { ProgressHub } from './progress.ts'
@@ -36,6 +39,14 @@ const SILENT_LOG: Log = {
 
 /** How long a call waits for another process to give up leadership, in milliseconds. */
 const LEADERSHIP_PATIENCE_MS = 60_000
+
+/** What {@link Cluster.adopt} has found and done. */
+export interface Adoption extends AdoptionFindings {
+  /** What was to be done when it looked. */
+  readonly plan: PreparedPlan
+  /** How it ended; null when nothing was done. */
+  readonly operation: OperationSummary | null
+}
 
 /** The cluster of all nodes, or one standalone node: its members, its journal, and who may act on it. */
 export class Cluster {
@@ -82,6 +93,7 @@ export class Cluster {
       ...client.parts,
       journal: this.journal,
       records: this.records,
+      buddy: new BuddyRecords(connection, connector),
       ready: async () => await this.ready(),
       observe: async () => await this.observe(),
       mayLead: async () => await this.#terms.mayLead(),
@@ -103,7 +115,7 @@ export class Cluster {
   /** Looks at every node now: tables, replica sets, placements. */
   async observe(): Promise<ObservedState> {
     await this.ready()
-    const [nodes, placements] = await Promise.all([this.nodes(), this.#placements.all()])
+    const [nodes, placements] = await Promise.all([this.nodes(), this.#placements.stored()])
     return await observe({ catalog: this.#client.parts.catalog, cluster: this.name, nodes, placements })
   }
 
@@ -168,6 +180,27 @@ export class Cluster {
   /** Frees a node that was away from what others have taken over meanwhile. */
   async clean(node: NodeId, options: OperationOptions = {}): Promise<OperationSummary> {
     return succeededOrThrow(await this.operations.run({ kind: 'clean', node }, options))
+  }
+
+  /**
+   * Makes tables that the sharding of Manticore Buddy has made tables of ours: they can be rebalanced and dropped from
+   * then on. Rows and shards stay where they are. Buddy must not shard on this cluster any more.
+   *
+   * @param options `dryRun`: only look, and say what would be done
+   * @throws InputError when a node does not answer and it is no dry run
+   * @throws OperationError when it failed; everything was put back then
+   */
+  async adopt(options: OperationOptions & { readonly dryRun?: boolean } = {}): Promise<Adoption> {
+    let findings: AdoptionFindings = { tables: [], problems: [] }
+    const plan = await this.plan(async ({ adoption, ids }) => {
+      const observed = await adoption()
+      findings = findAdoptable(observed)
+      return adoptionPlan(observed, findings, ids)
+    })
+    const isNeeded = plan.commands.length > 0 || findings.problems.some(({ kind }) => kind === 'missing_node')
+    if (options.dryRun === true || !isNeeded) return { ...findings, plan, operation: null }
+    const ended = await this.operations.run({ kind: 'adopt' }, options)
+    return { ...findings, plan, operation: succeededOrThrow(ended) }
   }
 
   /**

@@ -25,8 +25,10 @@ export interface ObservedState {
   /** Names of all tables, `system.` ones included, of each node that answers. */
   readonly tables: ReadonlyMap<NodeId, ReadonlySet<string>>
   readonly replicaSets: readonly ObservedReplicaSet[]
-  /** All rows of `system.sharding_table`. */
+  /** The rows of `system.sharding_table` that are ours. */
   readonly placements: readonly ObservedPlacement[]
+  /** Those that Manticore Buddy wrote, of tables that are not adopted yet; left out: none. */
+  readonly buddyPlacements?: readonly BuddyPlacement[]
   /** What operators said about nodes; left out: nothing. */
   readonly traits?: ReadonlyMap<NodeId, NodeTraits & { readonly drained?: boolean }>
   /** Replica sets whose members an unfinished operation changes; left out: none. */
@@ -36,6 +38,11 @@ export interface ObservedState {
 /** A placement with the id of its row. */
 export interface ObservedPlacement extends Placement {
   readonly id: number
+}
+
+/** A row that Manticore Buddy wrote. Its `replicaSet` may be the name of any cluster. */
+export interface BuddyPlacement extends Placement {
+  readonly id: number | bigint
 }
 
 /** A sharded table as one node defines it. */

@@ -1,6 +1,6 @@
 import { InputError } from '../domain/errors.ts'
 import type { Plan } from '../domain/plan.ts'
-import { type NodeId, shardTableName } from '../domain/words.ts'
+import { isBuddySet, markersOf, type NodeId, shardTableName } from '../domain/words.ts'
 import type { ObservedPlacement, ObservedState, TableDefinitions } from './observed.ts'
 import { PlanBuilder } from './plan-builder.ts'
 import { compareText } from './replica-sets.ts'
@@ -8,7 +8,8 @@ import { alterReplicaSet, deletePlacements, dropTable, insertPlacements } from '
 
 /**
  * Plans the end of a sharded table. Before the pivot the sharded tables and the placement rows go, which can
- * be put back; behind it the shards leave their sets and are dropped. Replica sets stay for the next table.
+ * be put back; behind it the shards leave their sets and are dropped. Replica sets stay for the next table, but those that
+ * Buddy made go with their last one.
  *
  * @param definitions the sharded table as each node defines it now, for putting it back
  * @throws InputError when there is no such table or a node does not answer
@@ -104,9 +105,15 @@ function addShardDrops(
   forgotten: readonly string[],
 ): void {
   const left = new Map<string, string[]>()
+  let lastDelete: readonly string[] = []
   for (const [replicaSet, shards] of shardsBySet(placements)) {
     const key = addSetLeave(builder, observed, table, replicaSet, shards, forgotten)
     if (key !== undefined) left.set(replicaSet, [key])
+    const names = shards.map((shard) => shardTableName(table, shard))
+    lastDelete = addSetDelete(builder, observed, replicaSet, names, [
+      ...(left.get(replicaSet) ?? forgotten),
+      ...lastDelete,
+    ])
   }
   for (const { node, replicaSet, shards } of placements) {
     for (const name of shards.map((shard) => shardTableName(table, shard))) {
@@ -147,6 +154,41 @@ function addSetLeave(
     onExisting: 'accept',
     why: 'a table in a cluster cannot be dropped',
   })
+}
+
+/** A set that Buddy made ends with its last table; sets end one after the other. Returns what the next one waits for. */
+function addSetDelete(
+  builder: PlanBuilder,
+  observed: ObservedState,
+  replicaSet: string,
+  leaving: readonly string[],
+  dependsOn: readonly string[],
+): readonly string[] {
+  const set = observed.replicaSets.find(({ name }) => name === replicaSet)
+  const [node] = set?.liveMembers ?? []
+  const isLast = set?.tables.every((name) => leaving.includes(name)) === true
+  if (!isBuddySet(replicaSet) || node === undefined || !isLast) return []
+  const deleted = builder.add(`delete ${replicaSet}`, {
+    node,
+    statements: [{ kind: 'delete_cluster', cluster: replicaSet }],
+    rollback: [],
+    dependsOn,
+    onExisting: 'accept',
+    why: 'Buddy made it for its own tables, and this was the last one',
+  })
+  for (const [member, tables] of observed.tables) {
+    for (const marker of markersOf(replicaSet, tables)) {
+      builder.add(`drop marker ${marker} on ${member}`, {
+        node: member,
+        statements: [dropTable(marker)],
+        rollback: [],
+        dependsOn: [deleted],
+        onExisting: 'accept',
+        why: `${replicaSet} is gone`,
+      })
+    }
+  }
+  return [deleted]
 }
 
 function shardsBySet(placements: readonly ObservedPlacement[]): [string, number[]][] {

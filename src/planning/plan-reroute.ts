@@ -139,7 +139,8 @@ export function planClean(topology: ObservedTopology, node: NodeId): Plan {
   const left = new Map<string, string>()
   for (const set of topology.replicaSets) {
     const markers = markersOf(set.name, tables)
-    if (markers.length === 0 || holds.has(set.name) || topology.busySets.has(set.name)) continue
+    const isThere = markers.length > 0 || set.liveMembers.includes(node)
+    if (!isThere || holds.has(set.name) || topology.busySets.has(set.name)) continue
     const inUse = topology.placements.some((row) => row.replicaSet === set.name)
     if (!inUse && !isTemporarySet(set.name)) continue
     left.set(set.name, addExit(builder, node, set.name, markers))
@@ -164,6 +165,7 @@ function addExit(builder: PlanBuilder, node: NodeId, set: string, markers: reado
     onExisting: 'accept',
     why: 'others have taken its place while it was away',
   })
+  if (markers.length === 0) return exit
   return builder.add(`drop marker ${set} on ${node}`, {
     node,
     statements: markers.map((marker) => dropTable(marker)),

@@ -1,5 +1,5 @@
 import type { IdSource } from '../domain/ports.ts'
-import type { NodeId, ReplicaSet } from '../domain/words.ts'
+import { isBuddySet, type NodeId, type ReplicaSet } from '../domain/words.ts'
 import type { ObservedReplicaSet } from './observed.ts'
 
 /**
@@ -19,7 +19,10 @@ export function isTemporarySet(name: string): boolean {
   return name.startsWith(TEMPORARY_PREFIX)
 }
 
-/** Sets that can take shards with `rf` copies now: complete, connected, and with quorum. */
+/**
+ * Sets that can take shards with `rf` copies now: complete, connected, and with quorum. Those that Buddy made take no
+ * further tables; they go with their last one.
+ */
 export function usableReplicaSets(
   sets: readonly ObservedReplicaSet[],
   nodes: readonly NodeId[],
@@ -31,6 +34,7 @@ export function usableReplicaSets(
       (set) =>
         set.primary &&
         !isTemporarySet(set.name) &&
+        !isBuddySet(set.name) &&
         set.members.length === rf &&
         set.liveMembers.length === rf &&
         set.members.every((member) => known.has(member)),

@@ -114,7 +114,7 @@ const PLACEMENT_COLUMNS = ['id', 'cluster', 'node', 'table', 'shards'] as const
 export function insertPlacements(
   kind: 'insert' | 'replace',
   cluster: string | null,
-  rows: readonly (Placement & { readonly id: number })[],
+  rows: readonly (Placement & { readonly id: number | bigint })[],
 ): InsertRows {
   return {
     kind,
@@ -124,7 +124,7 @@ export function insertPlacements(
   }
 }
 
-export function deletePlacements(cluster: string | null, ids: readonly number[]): DeleteRows {
+export function deletePlacements(cluster: string | null, ids: readonly (number | bigint)[]): DeleteRows {
   return {
     kind: 'delete',
     table: tableName(PLACEMENT_TABLE, cluster),
