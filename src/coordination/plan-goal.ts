@@ -68,8 +68,8 @@ export async function planGoal(goal: PlannableGoal, planning: Planning): Promise
   }
 }
 
-/** The tables that a goal names. */
+/** The tables that a goal names and that must be there. */
 function tablesOf(goal: PlannableGoal): readonly string[] {
   if (goal.kind === 'rebalance') return goal.tables ?? []
-  return 'table' in goal ? [goal.table] : []
+  return goal.kind === 'drop' ? [goal.table] : []
 }

@@ -62,7 +62,9 @@ export function isBuddySet(replicaSet: string): boolean {
  * table in a folder that is not empty: a node that comes back to a set needs another name, told apart by `suffix`.
  */
 export function markerTableName(replicaSet: string, suffix = ''): string {
-  return suffix === '' ? `system.${replicaSet}` : `system.${replicaSet}_${suffix}`
+  // No table's name begins with a digit.
+  const name = isBuddySet(replicaSet) ? `system.rs_${replicaSet}` : `system.${replicaSet}`
+  return suffix === '' ? name : `${name}_${suffix}`
 }
 
 /** The names of a set's marker tables among those of a node. */

@@ -7,7 +7,7 @@ import { LinkDown } from './network.ts'
 import type { Replication } from './replication.ts'
 import { parseShardTargets, type ShardTarget } from './shard-definition.ts'
 import { idsNamedBy, idsOfRows } from './shard-ids.ts'
-import { shardOfId } from '../domain/shard-routing.ts'
+import { shardOfId } from '../sql/index.ts'
 import { DaemonError, type StatementResult, type StoredTable } from './store.ts'
 
 type RowWrite = InsertRows | UpdateRows | DeleteRows

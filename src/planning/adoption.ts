@@ -1,5 +1,5 @@
 import type { ColumnDefinition, CreateTable } from '../domain/statement.ts'
-import { shardOfId } from '../domain/shard-routing.ts'
+import { shardOfId } from '../sql/index.ts'
 import { isBuddySet, type NodeId, parseShardTableName, shardTableName } from '../domain/words.ts'
 import type { BuddyPlacement, ObservedPlacement, ObservedReplicaSet, ObservedState } from './observed.ts'
 import { compareText } from './replica-sets.ts'

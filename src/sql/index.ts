@@ -23,3 +23,4 @@ export {
   validateRollback,
   type RollbackValidation,
 } from './validate-rollback.ts'
+export { shardOfId } from './shard-routing.ts'

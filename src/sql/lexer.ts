@@ -30,7 +30,8 @@ export interface Token {
 const SPACE = /\s+/y
 /** Two dashes begin a comment only before a space, so that `1--1` stays arithmetic. */
 const LINE_COMMENT = /--(?=\s|$)[^\n]*/y
-const WORD = /[A-Za-z_][A-Za-z0-9_]*/y
+/** Replica sets of Manticore Buddy are named by 32 hex digits, of which the first may be no letter. */
+const WORD = /[A-Za-z_][A-Za-z0-9_]*|(?=\d*[a-f])[0-9a-f]{32}(?![A-Za-z0-9_])/y
 const QUOTED_WORD = /`([A-Za-z_][A-Za-z0-9_]*)`/y
 const SUBKEY = /\.(@?[A-Za-z_][A-Za-z0-9_]*)/y
 const FLOAT = /(?:\d+\.\d+|\.\d+)(?:[eE][+-]?\d+)?|\d+[eE][+-]?\d+(?![A-Za-z0-9_])/y

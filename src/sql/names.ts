@@ -1,6 +1,7 @@
 import { InputError } from '../domain/errors.ts'
 import { MAX_CLUSTER_NAME_LENGTH, MAX_TABLE_NAME_LENGTH } from '../domain/limits.ts'
 import type { TableName } from '../domain/statement.ts'
+import { isBuddySet } from '../domain/words.ts'
 import { isKeyword, isReservedName } from './keywords.ts'
 
 const PLAIN_NAME = /^[a-z_][a-z0-9_]*$/
@@ -90,7 +91,7 @@ export function renderReadTable(table: TableName): string {
 
 /** @throws InputError field `cluster` */
 export function renderClusterName(name: string): string {
-  if (!PLAIN_NAME.test(name) || isReservedName(name)) {
+  if (!isBuddySet(name) && (!PLAIN_NAME.test(name) || isReservedName(name))) {
     throw new InputError('cluster', complaint('cluster', name))
   }
   return name
