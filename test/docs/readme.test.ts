@@ -22,7 +22,7 @@ const EPILOGUE = 'await client.close()\nawait nodes.close()\n'
 let examples: string[]
 beforeAll(async () => {
   const text = await readFile('README.md', 'utf8')
-  examples = [...text.matchAll(/^\`\`\`ts\n([\s\S]*?)^\`\`\`$/gm)].map(([, code = '']) => code)
+  examples = [...text.matchAll(/^```ts\n([\s\S]*?)^```$/gm)].map(([, code = '']) => code)
 })
 
 /** Runs a program as a user of this package would, and gives what it prints. */

@@ -14,8 +14,10 @@ const STOP_TIMEOUT_MS = 3_000
 const REPLICATION_PORTS = 60
 /** Below the ports that the system hands out, from which the listeners of nodes come. */
 const REPLICATION_PORT_BASE = 12_000
-/** Of one test process: ten nodes. */
+/** Of one test process: ten nodes at a time. */
 const PORTS_A_PROCESS = 600
+/** Nodes started so far by this process: clusters that stand side by side must not share ports. */
+let nodesStarted = 0
 
 interface RealNode {
   readonly id: string
@@ -104,8 +106,8 @@ async function startNode(binary: string, root: string, number: number): Promise<
   const folder = join(root, `node${number}`)
   await mkdir(join(folder, 'data'), { recursive: true })
   const [api, mysql] = await freePorts(2)
-  const replication =
-    REPLICATION_PORT_BASE + (process.pid % 30) * PORTS_A_PROCESS + number * REPLICATION_PORTS
+  const ports = (nodesStarted++ * REPLICATION_PORTS) % PORTS_A_PROCESS
+  const replication = REPLICATION_PORT_BASE + (process.pid % 30) * PORTS_A_PROCESS + ports
   const id = `127.0.0.1:${api}`
   await writeFile(
     join(folder, 'manticore.conf'),
