@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import { packageVersion } from '../app/package-version.ts'
+import { configCommand } from './config-command.ts'
 import { demoCommand } from './demo/command.ts'
 import { describeError } from './describe-error.ts'
 import { StopSignals } from './stop-signals.ts'
@@ -28,6 +29,7 @@ export async function main(args: readonly string[]): Promise<number> {
     .addCommand(
       demoCommand({ output, signal: stop.signal, setExitCode: (code) => (exitCode = code) }).exitOverride(),
     )
+    .addCommand(configCommand({ output }).exitOverride())
   try {
     await program.parseAsync(args, { from: 'user' })
     return exitCode
