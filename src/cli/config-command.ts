@@ -53,5 +53,6 @@ function table(settings: readonly SettingInForce[], output: Terminal): string[] 
 
 function textOf(shown: unknown): string {
   if (shown === null || (Array.isArray(shown) && shown.length === 0)) return NOTHING
-  return Array.isArray(shown) ? shown.join(',') : String(shown)
+  if (Array.isArray(shown)) return shown.join(',')
+  return typeof shown === 'string' ? shown : JSON.stringify(shown)
 }
