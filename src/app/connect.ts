@@ -1,5 +1,5 @@
 import { InputError, messageOf, NodeError, ShardingError } from '../domain/errors.ts'
-import type { ClusterStatus } from '../domain/ports.ts'
+import type { ClusterStatus, NodeConnector, NodeRequest } from '../domain/ports.ts'
 import type { NodeId } from '../domain/words.ts'
 import { Client } from '../library/client.ts'
 import { Cluster } from '../library/cluster.ts'
@@ -12,6 +12,7 @@ import {
   parseNodeUrl,
 } from '../manticore/index.ts'
 import { checkClusterName } from '../sql/index.ts'
+import { measured } from './measured-connector.ts'
 import { packageVersion } from './package-version.ts'
 import { type Runtime, systemRuntime } from './runtime.ts'
 
@@ -22,6 +23,8 @@ export interface ConnectOptions {
   readonly cluster?: string
   /** Credentials, TLS and limits of all connections. */
   readonly connection?: HttpConnectionOptions
+  /** Told of every statement that was sent to a node, e.g. for metrics. */
+  readonly onRequest?: (request: NodeRequest) => void
   /** Time, chance and identity; the system's by default. */
   readonly runtime?: Runtime
 }
@@ -43,12 +46,13 @@ export async function connect(options: ConnectOptions): Promise<{ client: Client
   checkCount(urls.length, name)
   const [first] = urls
   const runtime = options.runtime ?? systemRuntime()
-  const connector = new HttpNodeConnector({
+  const http = new HttpNodeConnector({
     ...(first === undefined ? {} : { scheme: first.scheme }),
     auth: first?.auth ?? null,
     version: await packageVersion(),
     ...options.connection,
   })
+  const connector = options.onRequest === undefined ? http : measured(http, options.onRequest)
   try {
     const nodes = await openNodes(
       connector,
@@ -74,7 +78,7 @@ function checkCount(count: number, cluster: string | null): void {
 
 /** The nodes that answer, under the names that the cluster knows them by. */
 async function openNodes(
-  connector: HttpNodeConnector,
+  connector: NodeConnector,
   addresses: readonly NodeId[],
   cluster: string | null,
 ): Promise<NodeId[]> {

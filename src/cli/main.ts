@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import { packageVersion } from '../app/package-version.ts'
 import { adoptCommand } from './adopt-command.ts'
+import { configCommand } from './config-command.ts'
 import { demoCommand } from './demo/command.ts'
 import { describeError } from './describe-error.ts'
 import { StopSignals } from './stop-signals.ts'
@@ -29,6 +30,7 @@ export async function main(args: readonly string[]): Promise<number> {
     .showHelpAfterError('(mshard --help tells what there is)')
     .addCommand(demoCommand(context).exitOverride())
     .addCommand(adoptCommand(context).exitOverride())
+    .addCommand(configCommand(context).exitOverride())
   try {
     await program.parseAsync(args, { from: 'user' })
     return exitCode

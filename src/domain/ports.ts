@@ -1,3 +1,4 @@
+import type { ErrorCode } from './errors.ts'
 import type { NodeId } from './words.ts'
 import type { ColumnDefinition } from './statement.ts'
 import type { Reply } from './values.ts'
@@ -28,6 +29,15 @@ export interface NodeConnection {
 export interface NodeConnector {
   connection(node: NodeId): NodeConnection
   close(): Promise<void>
+}
+
+/** One statement that was sent to a node, as it went. */
+export interface NodeRequest {
+  readonly node: NodeId
+  readonly kind: 'read' | 'execute'
+  /** `aborted`: its caller did not want the answer any more. */
+  readonly outcome: 'ok' | ErrorCode | 'aborted' | 'unexpected'
+  readonly durationMs: number
 }
 
 export interface Clock {

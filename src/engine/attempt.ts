@@ -199,7 +199,7 @@ async function failedBehindPivot(
     await live.change('succeed', { outcome: 'already there', lastError: '' })
     return { kind: 'settled' }
   }
-  await live.change('retry', { lastError: messageOf(error) })
+  await live.change('retry', { lastError: messageOf(error), cause: error })
   return { kind: 'again' }
 }
 
@@ -255,7 +255,7 @@ async function tryLater(live: LiveCommand, error: unknown, context: AttemptConte
     // A table that was dropped to be made anew is a half-done effect.
     return await giveUp(live, error, live.replaces ? '' : 'no effect')
   }
-  await live.change('retry', { lastError: messageOf(error) })
+  await live.change('retry', { lastError: messageOf(error), cause: error })
   return { kind: 'again' }
 }
 
@@ -264,7 +264,7 @@ function isOver({ clock, deadlineAt, signal, hurry }: AttemptContext): boolean {
 }
 
 async function giveUp(live: LiveCommand, error: unknown, outcome: 'no effect' | ''): Promise<AttemptResult> {
-  await live.change('fail', { outcome, lastError: messageOf(error) })
+  await live.change('fail', { outcome, lastError: messageOf(error), cause: error })
   return { kind: 'failed', error }
 }
 
@@ -299,7 +299,7 @@ export async function attemptUndo(
     if (error.code === 'not_primary' && (await context.isAnyGone())) await reviveSet(live, context)
     // Refused because it is gone already, or done without an answer: a look tells.
     if (isTransient(error) || (await look(live, context)) !== 'absent') {
-      await live.change('undo_retry', { lastError: messageOf(error) })
+      await live.change('undo_retry', { lastError: messageOf(error), cause: error })
       return { kind: 'again' }
     }
   }
@@ -326,7 +326,7 @@ async function undoWithoutNode(
     await send(live, live.rollbackStatements, context, other)
   } catch (failure) {
     if (!(failure instanceof NodeError)) throw failure
-    await live.change('undo_retry', { lastError: messageOf(failure) })
+    await live.change('undo_retry', { lastError: messageOf(failure), cause: failure })
     return { kind: 'again' }
   }
   await live.change('undone')

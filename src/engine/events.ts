@@ -1,5 +1,7 @@
 import type { Command, CommandStatus } from '../domain/command.ts'
+import type { ErrorCode } from '../domain/errors.ts'
 import type { OperationState, OperationType } from '../domain/operation.ts'
+import type { Statement } from '../domain/statement.ts'
 
 /** Counts of an operation's commands by status. */
 export type CommandCounts = Readonly<Record<CommandStatus, number>>
@@ -20,6 +22,10 @@ export type ProgressEvent =
       readonly kind: 'command'
       readonly group: string
       readonly command: Command
+      /** What its query says. */
+      readonly statements: readonly Statement[]
+      /** Class of the failure that made it what it is, or `''`. */
+      readonly failure: ErrorCode | ''
       /** Commands of the operation in all, and how many of them have the new status. */
       readonly commands: number
       readonly counts: CommandCounts

@@ -2,7 +2,7 @@ import * as fc from 'fast-check'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { commandOf, fenceOf, operationOf } from '../../test/support/engine-doubles.ts'
 import { JournalNodes, LOSSES } from '../../test/support/journal-nodes.ts'
-import { COMMAND_OUTCOMES, COMMAND_STATUSES, type Command } from '../domain/command.ts'
+import { COMMAND_OUTCOMES, COMMAND_STATUSES, type Command, type CommandStatus } from '../domain/command.ts'
 import { OPERATION_STATES, type Operation } from '../domain/operation.ts'
 import { OPERATION_TABLE, QUEUE_TABLE } from '../domain/system-tables.ts'
 import type { CommandChange, Journal } from './journal.ts'
@@ -459,5 +459,23 @@ describe('when the node that the journal is written on dies', () => {
     } finally {
       await own.close()
     }
+  })
+})
+
+describe('what has not ended', () => {
+  it('is counted by status and state, with the time of the oldest', async () => {
+    const before = await nodes.journal.backlog()
+    await stored(2, { operation: { state: 'running', createdAt: 7 }, command: { status: 'created' } })
+    await stored(1, { operation: { state: 'running', createdAt: 5 }, command: { status: 'rollback_error' } })
+    await stored(3, { operation: { state: 'succeeded' }, command: { status: 'processed' } })
+    const after = await nodes.otherJournal().backlog()
+    const more = (status: CommandStatus) =>
+      (after.commands.get(status) ?? 0) - (before.commands.get(status) ?? 0)
+    expect([more('created'), more('rollback_error'), more('processing')]).toEqual([2, 1, 0])
+    expect(after.commands.has('processed')).toBe(false)
+    const running = (before.operations.get('running')?.count ?? 0) + 2
+    expect(after.operations.get('running')).toMatchObject({ count: running })
+    expect(after.operations.get('running')?.oldestAt).toBeLessThanOrEqual(5)
+    expect(after.operations.has('succeeded')).toBe(false)
   })
 })

@@ -4,6 +4,7 @@ import type { Operation, OperationState } from '../domain/operation.ts'
 import type { Clock, Fence } from '../domain/ports.ts'
 import type { Expression, InsertRows, Literal, TableName } from '../domain/statement.ts'
 import type { Row } from '../domain/values.ts'
+import { type Backlog, backlogFromRows, SELECT_COMMAND_BACKLOG, SELECT_OPERATION_BACKLOG } from './backlog.ts'
 import { type JournalConnection, UncertainFailure } from './journal-connection.ts'
 import {
   clipError,
@@ -151,6 +152,15 @@ export class Journal {
   async operations(states: readonly OperationState[]): Promise<Operation[]> {
     const rows = await this.#rows(OPERATION_TABLE, oneOf('state', states))
     return rows.map(operationFromRow)
+  }
+
+  /** How much has not ended, counted by the node. */
+  async backlog(signal?: AbortSignal): Promise<Backlog> {
+    const [commands, operations] = await Promise.all([
+      this.#connection.read(SELECT_COMMAND_BACKLOG, signal),
+      this.#connection.read(SELECT_OPERATION_BACKLOG, signal),
+    ])
+    return backlogFromRows(commands.rows, operations.rows)
   }
 
   /** Takes over an operation of an older epoch, so that its former coordinator can change nothing any more. */

@@ -10,6 +10,8 @@ export interface CommandPatch {
   readonly lastError?: string
   /** Milliseconds. */
   readonly duration?: number
+  /** The failure behind it, for those who are told; the journal has its text. */
+  readonly cause?: unknown
 }
 
 /** A command while its operation runs: every change of it goes through the journal first. */
@@ -17,13 +19,13 @@ export class LiveCommand {
   readonly statements: readonly Statement[]
   readonly rollbackStatements: readonly Statement[]
   readonly #writer: JournalWriter
-  readonly #onChange: (command: Command) => void
+  readonly #onChange: (command: Command, cause: unknown) => void
   #command: Command
   /** An answer was lost, or a process died while it was in flight: look before sending it again. */
   #inDoubt: boolean
   #causeOfDoubt: unknown = new Error('its coordinator was interrupted')
 
-  constructor(command: Command, writer: JournalWriter, onChange: (command: Command) => void) {
+  constructor(command: Command, writer: JournalWriter, onChange: (command: Command, cause: unknown) => void) {
     this.#command = command
     this.#writer = writer
     this.#onChange = onChange
@@ -99,7 +101,7 @@ export class LiveCommand {
     const { id, status: to, tries, outcome, lastError, duration } = next
     await this.#writer.write({ id, from, to, tries, outcome, lastError, duration })
     this.#command = next
-    this.#onChange(next)
+    this.#onChange(next, patch.cause)
   }
 }
 

@@ -72,11 +72,11 @@ export class OperationRun {
     this.#commands = new Map(
       commands.map((command) => {
         let status = command.status
-        const live = new LiveCommand(command, context.writer, (changed) => {
+        const live = new LiveCommand(command, context.writer, (changed, cause) => {
           this.#counts[status]--
           this.#counts[changed.status]++
           status = changed.status
-          this.#report(changed)
+          this.#report(changed, live.statements, cause)
         })
         return [command.id, live]
       }),
@@ -350,11 +350,13 @@ export class OperationRun {
     return `command ${id} on ${node} failed: ${messageOf(error)} [${text}]`
   }
 
-  #report(command: Command): void {
+  #report(command: Command, statements: readonly Statement[], cause: unknown): void {
     this.#context.onProgress({
       kind: 'command',
       group: this.#operation.group,
       command,
+      statements,
+      failure: cause instanceof ShardingError ? cause.code : '',
       commands: this.#commands.size,
       counts: { ...this.#counts },
     })
