@@ -16,7 +16,15 @@ export interface Runtime {
 export const systemClock: Clock = {
   // Goes on evenly when somebody sets the machine's clock: leases and deadlines must not end early, or never.
   now: () => Math.floor(performance.timeOrigin + performance.now()),
-  sleep: async (ms, signal) => await sleep(ms, undefined, signal === undefined ? {} : { signal }),
+  sleep: async (ms, signal) => {
+    try {
+      await sleep(ms, undefined, signal === undefined ? {} : { signal })
+    } catch (error) {
+      // Node.js rejects with an AbortError of its own, whatever the reason.
+      signal?.throwIfAborted()
+      throw error
+    }
+  },
 }
 
 export const systemRandom: Random = { next: () => Math.random() }

@@ -144,12 +144,24 @@ export class Lease implements Fence {
     await this.#renewing
     if (this.#lost.signal.aborted) return
     this.#lose('the lease was released')
+    await this.#giveBack()
+  }
+
+  /** Tried until the lease would have run out by itself. */
+  async #giveBack(): Promise<void> {
     const record: LeaseRecord = { ...this.#record, released: true }
+    const over = new AbortController()
+    const leftMs = Math.max(0, this.#renewedAt + record.ttl_ms - this.#clock.now())
+    const ranOut = new ShardingError('leadership_lost', 'the lease ran out before it was given back')
+    const expiry = this.#clock.sleep(leftMs, over.signal).then(() => over.abort(ranOut))
     try {
-      await this.#state.compareAndSet(LEASE_KEY, this.#version, record)
+      await this.#state.compareAndSet(LEASE_KEY, this.#version, record, over.signal)
     } catch (error) {
       // Nobody can be told; the next one waits until the lease runs out by itself.
       if (!(error instanceof ShardingError)) throw error
+    } finally {
+      over.abort()
+      await Promise.allSettled([expiry])
     }
   }
 

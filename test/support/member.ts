@@ -21,7 +21,14 @@ export function fastClock(factor: number): Clock {
   const start = Date.now()
   return {
     now: () => start + (Date.now() - start) * factor,
-    sleep: async (ms, signal) => await sleep(ms / factor, undefined, signal === undefined ? {} : { signal }),
+    sleep: async (ms, signal) => {
+      try {
+        await sleep(ms / factor, undefined, signal === undefined ? {} : { signal })
+      } catch (error) {
+        signal?.throwIfAborted()
+        throw error
+      }
+    },
   }
 }
 
