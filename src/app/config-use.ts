@@ -15,10 +15,12 @@ import type { ConnectOptions } from './connect.ts'
  */
 export async function connectOptionsOf(config: Config): Promise<ConnectOptions> {
   const { nodes, cluster } = config
+  const { leaseTtlMs } = config.coordination
   const auth = authOf(config)
   const tls = await tlsOf(config)
   return {
     nodes,
+    leaseTtlMs,
     ...(cluster === null ? {} : { cluster }),
     connection: { ...(auth === undefined ? {} : { auth }), ...(tls === undefined ? {} : { tls }) },
   }

@@ -243,6 +243,7 @@ describe('what comes of the configuration', () => {
     })
     expect(await connectOptionsOf(config)).toEqual({
       nodes: ['https://h:1'],
+      leaseTtlMs: 5_000,
       connection: {
         auth: { kind: 'bearer', token: 't' },
         tls: { ca: 'authority', rejectUnauthorized: false },

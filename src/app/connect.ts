@@ -25,6 +25,8 @@ export interface ConnectOptions {
   readonly connection?: HttpConnectionOptions
   /** Told of every statement that was sent to a node, e.g. for metrics. */
   readonly onRequest?: (request: NodeRequest) => void
+  /** How long leadership of this process lasts without being renewed, in milliseconds; five seconds by default. */
+  readonly leaseTtlMs?: number
   /** Time, chance and identity; the system's by default. */
   readonly runtime?: Runtime
 }
@@ -59,7 +61,13 @@ export async function connect(options: ConnectOptions): Promise<{ client: Client
       urls.map(({ node }) => node),
       name,
     )
-    const client = new Client({ connector, catalog: new ConnectedCatalog(connector), ...runtime })
+    const { leaseTtlMs } = options
+    const client = new Client({
+      connector,
+      catalog: new ConnectedCatalog(connector),
+      ...runtime,
+      ...(leaseTtlMs === undefined ? {} : { leaseTtlMs }),
+    })
     return { client, cluster: new Cluster(client, name, nodes) }
   } catch (error) {
     await connector.close()

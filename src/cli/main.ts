@@ -4,6 +4,7 @@ import { adoptCommand } from './adopt-command.ts'
 import { configCommand } from './config-command.ts'
 import { demoCommand } from './demo/command.ts'
 import { describeError } from './describe-error.ts'
+import { serveCommand } from './serve-command.ts'
 import { StopSignals } from './stop-signals.ts'
 import { terminalOf } from './terminal.ts'
 
@@ -29,6 +30,7 @@ export async function main(args: readonly string[]): Promise<number> {
     .configureHelp({ showGlobalOptions: true })
     .showHelpAfterError('(mshard --help tells what there is)')
     .addCommand(demoCommand(context).exitOverride())
+    .addCommand(serveCommand(context).exitOverride())
     .addCommand(adoptCommand(context).exitOverride())
     .addCommand(configCommand(context).exitOverride())
   try {

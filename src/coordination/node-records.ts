@@ -55,7 +55,7 @@ export class NodeRecords {
       const { zone, weight, capacityBytes, drained } = record
       // Whatever else stands there, such as when the node was seen last, stays.
       const others = typeof value === 'object' && value !== null ? value : {}
-      const stored = { ...others, zone, weight, capacity_bytes: capacityBytes, drained }
+      const stored = { ...others, zone, weight: exact(weight), capacity_bytes: capacityBytes, drained }
       if (await this.#state.compareAndSet(key(node), version, stored)) return record
     }
   }
@@ -79,10 +79,20 @@ function recordFrom(value: unknown): NodeRecord {
   const [zone, weight, capacity] = [fields.get('zone'), fields.get('weight'), fields.get('capacity_bytes')]
   return {
     zone: typeof zone === 'string' ? zone : null,
-    weight: typeof weight === 'number' ? weight : DEFAULT_RECORD.weight,
+    weight: weightFrom(weight),
     capacityBytes: typeof capacity === 'number' ? capacity : null,
     drained: fields.get('drained') === true,
   }
+}
+
+/** The daemon keeps six digits of a fraction in JSON, but all of a text. */
+function exact(value: number): number | string {
+  return Number.isInteger(value) ? value : String(value)
+}
+
+function weightFrom(stored: unknown): number {
+  const weight = typeof stored === 'string' ? Number(stored) : stored
+  return typeof weight === 'number' && weight > 0 ? weight : DEFAULT_RECORD.weight
 }
 
 function viewFrom(node: NodeId, value: unknown, now: number): NodeView | undefined {

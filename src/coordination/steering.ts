@@ -31,6 +31,7 @@ export class Steering {
    * Asks for something of an operation, whoever runs it, and resolves with the operation when it is done.
    *
    * @param reached whether the operation is where it should be
+   * @param onRequested called once it is asked for
    * @throws ShardingError `operation_missing`, or `illegal_transition` for what its state does not allow
    */
   async request(
@@ -38,12 +39,14 @@ export class Steering {
     event: OperationEvent,
     reached: (operation: Operation) => boolean,
     values: { readonly error?: string; readonly keepTo?: number } = {},
+    onRequested?: () => Promise<void>,
   ): Promise<Operation> {
     await this.#parts.ready()
     for (;;) {
       const { id, state } = await this.operation(group)
       const to = operationTransition(state, event)
       if (!(await this.#parts.journal.requestState(group, state, to, values))) continue
+      await onRequested?.()
       const awaited = this.#watch.until(id, reached)
       // If nobody leads, it is up to us to go on with it, also when the answer is there already.
       void this.#parts

@@ -30,6 +30,8 @@ export interface TermsParts {
   readonly engineFor: (fence: Fence) => Engine
   /** Begins with what others have asked for; those that are being planned already are left out. */
   readonly startPlanned: (term: Term, planned: readonly Operation[]) => readonly Resumed[]
+  /** Heeds what stands under keys of the state, beside the journal. */
+  readonly heedSignals: () => Promise<void>
 }
 
 export interface DuringOptions {
@@ -133,6 +135,7 @@ export class Terms {
         resumed: [],
         lease,
         look: async () => {
+          await this.#parts.heedSignals()
           this.#takeUp(term, await engine.watchOnce())
         },
       }

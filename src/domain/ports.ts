@@ -98,6 +98,8 @@ export interface ClusterStatus {
   readonly nodesView: readonly NodeId[]
   /** Sorted. */
   readonly tables: readonly string[]
+  /** Of the tables that are being copied to or from this node, percent from 0 to 100; null: none are. */
+  readonly transferPercent: number | null
 }
 
 /** How much a table holds. */

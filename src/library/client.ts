@@ -10,6 +10,8 @@ export interface ClientParts {
   readonly ids: IdSource
   /** Who we are among all processes that may lead. */
   readonly owner: string
+  /** How long leadership lasts without being renewed, in milliseconds; left out: five seconds. */
+  readonly leaseTtlMs?: number
 }
 
 /** Connections to nodes. One client serves any number of tables and queues. */

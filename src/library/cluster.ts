@@ -5,12 +5,13 @@ import { clusterMembers, isGone, observe, servingNode } from '../coordination/ob
 import { type OperationOptions, Operations } from '../coordination/operations.ts'
 import { type PlannableGoal, planGoal, type Planning } from '../coordination/plan-goal.ts'
 import type { PreparedPlan } from '../coordination/prepared-plan.ts'
+import { StopSignals } from '../coordination/stop-signals.ts'
 import { type Term, Terms } from '../coordination/terms.ts'
 import { ThrottleSettings } from '../coordination/throttle-settings.ts'
-import { InputError, ShardingError } from '../domain/errors.ts'
+import { InputError, NodeError, ShardingError } from '../domain/errors.ts'
 import { isEnded, OPERATION_STATES, type Operation } from '../domain/operation.ts'
 import type { Plan } from '../domain/plan.ts'
-import type { Fence, Log } from '../domain/ports.ts'
+import type { CallOptions, Fence, Log } from '../domain/ports.ts'
 import type { NodeId } from '../domain/words.ts'
 import { Engine } from '../engine/engine.ts'
 import { CopyGuard } from '../engine/copy-guard.ts'
@@ -39,6 +40,10 @@ const SILENT_LOG: Log = {
 
 /** How long a call waits for another process to give up leadership, in milliseconds. */
 const LEADERSHIP_PATIENCE_MS = 60_000
+/** A machine on which the lease is lost more often than this in one recovery cannot act on a cluster. */
+const MAX_LEASE_LOSSES = 10
+/** How long a node may take to say how far a copy is, in milliseconds: progress is asked for often. */
+const TRANSFER_CALL: CallOptions = { timeoutMs: 2_000 }
 
 /** What {@link Cluster.adopt} has found and done. */
 export interface Adoption extends AdoptionFindings {
@@ -58,6 +63,7 @@ export class Cluster {
   readonly records: NodeRecords
   /** Which operation moved a table's copies last. */
   readonly rebalances: RebalanceKeys
+  readonly stopSignals: StopSignals
   readonly operations: Operations
   readonly #client: Client
   readonly #entries: readonly NodeId[]
@@ -70,7 +76,7 @@ export class Cluster {
 
   /** @param entries nodes to ask first; all others are found through them */
   constructor(client: Client, name: string | null, entries: readonly NodeId[]) {
-    const { connector, clock, random, owner } = client.parts
+    const { connector, clock, random, owner, leaseTtlMs } = client.parts
     this.name = name
     this.#client = client
     this.#entries = entries
@@ -82,12 +88,19 @@ export class Cluster {
     this.#state = state
     this.records = new NodeRecords(state)
     this.rebalances = new RebalanceKeys(state)
+    this.stopSignals = new StopSignals({ state, clock, journal: this.journal })
     this.#throttle = new ThrottleSettings(state)
     this.#terms = new Terms({
-      leadership: new Leadership({ state, clock, owner }),
+      leadership: new Leadership({
+        state,
+        clock,
+        owner,
+        ...(leaseTtlMs === undefined ? {} : { ttlMs: leaseTtlMs }),
+      }),
       clock,
       engineFor: (fence) => this.#engine(fence),
       startPlanned: (term, planned) => this.operations.startPlanned(term, planned),
+      heedSignals: async () => await this.stopSignals.heed(),
     })
     this.operations = new Operations({
       ...client.parts,
@@ -117,6 +130,17 @@ export class Cluster {
     await this.ready()
     const [nodes, placements] = await Promise.all([this.nodes(), this.#placements.stored()])
     return await observe({ catalog: this.#client.parts.catalog, cluster: this.name, nodes, placements })
+  }
+
+  /** Percent, 0 to 100, of what a node that joins a replica set has copied; 0 when it does not say. */
+  async transferPercent(node: NodeId, replicaSet: string): Promise<number> {
+    try {
+      const status = await this.#client.parts.catalog.cluster(node, replicaSet, TRANSFER_CALL)
+      return status?.transferPercent ?? 0
+    } catch (error) {
+      if (error instanceof NodeError) return 0
+      throw error
+    }
   }
 
   /** The drop of a table that is on hold, if there is one. */
@@ -277,10 +301,23 @@ export class Cluster {
    * @throws ShardingError `leadership_taken` when another process acts on this cluster
    */
   async recover(): Promise<OperationSummary[]> {
-    return await this.during(async ({ resumed }) => {
-      const ended = await Promise.all(resumed.map(async (operation) => await operation.ended))
-      return ended.map(summarize)
-    })
+    const done = new Map<string, OperationSummary>()
+    for (let losses = 0; ; losses++) {
+      try {
+        await this.during(async ({ resumed }) => {
+          const settled = await Promise.allSettled(resumed.map(async ({ ended }) => await ended))
+          for (const result of settled) {
+            if (result.status === 'fulfilled') done.set(result.value.operation.group, summarize(result.value))
+          }
+          for (const result of settled) if (result.status === 'rejected') throw result.reason
+        })
+        return [...done.values()]
+      } catch (error) {
+        // A process that was held up for longer than its lease lasts goes on with what is left.
+        const isLost = error instanceof ShardingError && error.code === 'leadership_lost'
+        if (!isLost || losses >= MAX_LEASE_LOSSES) throw error
+      }
+    }
   }
 
   /**
@@ -343,8 +380,11 @@ export class Cluster {
       otherNode: async (node) =>
         this.name === null ? undefined : (await servingNode(catalog, this.name, this.#nodes, node))?.node,
       onProgress: (event) => this.progress.emit(event),
-      onState: async (operation, { tables }) =>
-        await this.rebalances.record(operation, new Set([...tables, operation.table])),
+      onState: async (operation, touched) => {
+        const tables = new Set([...touched.tables, operation.table])
+        await this.rebalances.record(operation, tables)
+        await this.stopSignals.record(operation, tables)
+      },
     })
   }
 

@@ -8,6 +8,7 @@ import {
   type OperationType,
 } from '../domain/operation.ts'
 import type { Command } from '../domain/command.ts'
+import { parseScript } from '../sql/index.ts'
 import type { Cluster } from './cluster.ts'
 
 /** How far an operation that moves copies has come. */
@@ -71,7 +72,8 @@ export class Rebalancing {
   async progress(now: number): Promise<RebalancingProgress> {
     const operation = await this.#last()
     if (operation === undefined) return IDLE
-    return progressOf(operation, await this.#cluster.journal.commands(operation.group), now)
+    const commands = await this.#cluster.journal.commands(operation.group)
+    return progressOf(operation, commands, now, await this.#bytesUnderWay(commands))
   }
 
   /** Resolves when nothing of it is in flight any more; no new command starts until it is resumed. */
@@ -99,9 +101,18 @@ export class Rebalancing {
     const { group } = await this.#current()
     const event = graceful ? 'stop' : 'revert'
     const error = graceful ? 'stopped on request' : 'stopped at once on request'
-    return await this.#cluster.operations.steering.request(group, event, ({ state }) => isEnded(state), {
-      error,
-    })
+    const { steering } = this.#cluster.operations
+    const signals = this.#cluster.stopSignals
+    const stopped = await steering.request(
+      group,
+      event,
+      ({ state }) => isEnded(state),
+      { error },
+      // For those who look there; the request itself stands in the operation's row.
+      async () => await signals.give(this.#table, { operation: group, graceful }),
+    )
+    await signals.clear(this.#table, group)
+    return stopped
   }
 
   /** Undoes the parts behind a savepoint and finishes what stands before it. */
@@ -133,6 +144,20 @@ export class Rebalancing {
     await this.#cluster.rebalances.reset(this.#table)
   }
 
+  /** What the copies that are being made now have taken in, as the nodes that take them report it. */
+  async #bytesUnderWay(commands: readonly Command[]): Promise<number> {
+    const copies = commands.filter(({ status, copyBytes }) => status === 'processing' && copyBytes > 0)
+    const bytes = await Promise.all(
+      copies.map(async ({ node, query, copyBytes }) => {
+        const join = parseScript(query).find(({ kind }) => kind === 'join_cluster')
+        if (join?.kind !== 'join_cluster') return 0
+        const percent = await this.#cluster.transferPercent(node, join.cluster)
+        return Math.floor((copyBytes * percent) / 100)
+      }),
+    )
+    return bytes.reduce((sum, found) => sum + found, 0)
+  }
+
   async #last(): Promise<Operation | undefined> {
     await this.#cluster.ready()
     const record = await this.#cluster.rebalances.get(this.#table)
@@ -149,10 +174,12 @@ export class Rebalancing {
   }
 }
 
+/** @param bytesUnderWay of copies that are being made, what is there already */
 export function progressOf(
   operation: Operation,
   commands: readonly Command[],
   now: number,
+  bytesUnderWay = 0,
 ): RebalancingProgress {
   const count = (keep: (command: Command) => boolean) => commands.filter(keep).length
   const undoing = operation.state === 'reverting' || operation.state === 'rolled_back'
@@ -161,7 +188,7 @@ export function progressOf(
     : count(({ status }) => status === 'processed' || status === 'skipped')
   const copied = commands
     .filter(({ status }) => status === 'processed')
-    .reduce((sum, { copyBytes }) => sum + copyBytes, 0)
+    .reduce((sum, { copyBytes }) => sum + copyBytes, bytesUnderWay)
   const total = commands.reduce((sum, { copyBytes }) => sum + copyBytes, 0)
   const end = operation.endedAt > 0 ? operation.endedAt : now
   const elapsedMs = Math.max(0, end - operation.createdAt)

@@ -39,6 +39,7 @@ describe('decodeClusters', () => {
         localIndex: 1,
         nodesSet: ['a:9312', 'b:9312'],
         nodesView: ['a:9312', 'b:9312', 'c:9312'],
+        transferPercent: null,
         tables: ['system.u_s0', 'users'],
         lastError: '',
         sst: null,

@@ -77,6 +77,7 @@ function startedCluster(name: string, next: string | undefined, current: string 
 
 function report({ name, values }: Block): ClusterReport {
   const text = (counter: string) => values.get(counter) ?? ''
+  const sst = stateTransfer(text)
   return {
     name,
     status: text('status'),
@@ -88,7 +89,8 @@ function report({ name, values }: Block): ClusterReport {
     nodesView: nodes(text('nodes_view')),
     tables: list(text('indexes')).sort(),
     lastError: text('last_error') === NOTHING ? '' : text('last_error'),
-    sst: stateTransfer(text),
+    transferPercent: sst?.total ?? null,
+    sst,
   }
 }
 

@@ -13,19 +13,26 @@ export interface ShardAssignment extends ShardTarget {
 }
 
 /**
- * Gives every shard to the target whose members hold the fewest copies: of this table first, then of all
- * tables. Ties go to the earlier target, so the same input always gives the same assignment.
+ * Gives every shard to the target whose members hold the fewest copies for their weight: of this table first, then
+ * of all tables. Ties go to the earlier target, so the same input always gives the same assignment.
+ *
+ * @param weightOf a node of weight 2 takes twice as many copies as one of weight 1
  */
 export function assignShards(
   shards: number,
   targets: readonly ShardTarget[],
   placements: readonly Placement[],
+  weightOf: (node: NodeId) => number = () => 1,
 ): ShardAssignment[] {
   const held = copiesPerNode(placements)
   const own = new Map<NodeId, number>()
   const assigned = new Map<ShardTarget, number[]>(targets.map((target) => [target, []]))
   for (let shard = 0; shard < shards; shard++) {
-    const target = lightest(targets, own, held, (candidate) => assigned.get(candidate)?.length ?? 0)
+    const target = lightest(
+      targets,
+      { own, held, weightOf },
+      (candidate) => assigned.get(candidate)?.length ?? 0,
+    )
     if (target === undefined) break
     assigned.get(target)?.push(shard)
     for (const member of target.members) own.set(member, (own.get(member) ?? 0) + 1)
@@ -41,18 +48,24 @@ export function copiesPerNode(placements: readonly Placement[]): Map<NodeId, num
   return copies
 }
 
+interface Load {
+  readonly own: ReadonlyMap<NodeId, number>
+  readonly held: ReadonlyMap<NodeId, number>
+  readonly weightOf: (node: NodeId) => number
+}
+
 function lightest(
   targets: readonly ShardTarget[],
-  own: ReadonlyMap<NodeId, number>,
-  held: ReadonlyMap<NodeId, number>,
+  { own, held, weightOf }: Load,
   assigned: (target: ShardTarget) => number,
 ): ShardTarget | undefined {
   let best: { target: ShardTarget; own: number; held: number; assigned: number } | undefined
   for (const target of targets) {
+    const ownLoad = total(target.members, own, weightOf)
     const candidate = {
       target,
-      own: total(target.members, own),
-      held: total(target.members, held) + total(target.members, own),
+      own: ownLoad,
+      held: total(target.members, held, weightOf) + ownLoad,
       // Two sets of the same members are equally loaded; they share the shards.
       assigned: assigned(target),
     }
@@ -71,6 +84,10 @@ function isLighter(a: Weight, b: Weight): boolean {
   return (a.own - b.own || a.held - b.held || a.assigned - b.assigned) < 0
 }
 
-function total(members: readonly NodeId[], counts: ReadonlyMap<NodeId, number>): number {
-  return members.reduce((sum, member) => sum + (counts.get(member) ?? 0), 0)
+function total(
+  members: readonly NodeId[],
+  counts: ReadonlyMap<NodeId, number>,
+  weightOf: (node: NodeId) => number,
+): number {
+  return members.reduce((sum, member) => sum + (counts.get(member) ?? 0) / weightOf(member), 0)
 }

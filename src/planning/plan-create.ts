@@ -5,6 +5,7 @@ import type { IdSource } from '../domain/ports.ts'
 import type { ColumnDefinition, TableOption } from '../domain/statement.ts'
 import { markerTableName, type NodeId, type ReplicaSet, shardTableName } from '../domain/words.ts'
 import { assignShards, type ShardAssignment, type ShardTarget } from './assign-shards.ts'
+import { DEFAULT_TRAITS } from './layout.ts'
 import type { ObservedPlacement, ObservedState } from './observed.ts'
 import { PlanBuilder } from './plan-builder.ts'
 import { chooseReplicaSets, compareText, usableReplicaSets } from './replica-sets.ts'
@@ -64,23 +65,31 @@ function place(
   { shards, rf }: CreateRequest,
   ids: IdSource,
 ): { assignments: ShardAssignment[]; missing: readonly ReplicaSet[] } {
+  const nodes = takers(observed)
+  const weightOf = (node: NodeId) => (observed.traits?.get(node) ?? DEFAULT_TRAITS).weight
   if (rf === 1) {
-    const targets = observed.nodes.map((node): ShardTarget => ({ replicaSet: '', members: [node] }))
-    return { assignments: assignShards(shards, targets, observed.placements), missing: [] }
+    const targets = nodes.map((node): ShardTarget => ({ replicaSet: '', members: [node] }))
+    return { assignments: assignShards(shards, targets, observed.placements, weightOf), missing: [] }
   }
   const { sets, missing } = chooseReplicaSets({
-    nodes: observed.nodes,
-    existing: usableReplicaSets(observed.replicaSets, observed.nodes, rf).filter(
+    nodes,
+    existing: usableReplicaSets(observed.replicaSets, nodes, rf).filter(
       ({ name }) => observed.changingSets?.has(name) !== true,
     ),
     shards,
     rf,
     newName: () => `rs_${ids.next().toString(36)}`,
+    traitsOf: (node) => observed.traits?.get(node) ?? DEFAULT_TRAITS,
   })
   const targets = sets.map((set): ShardTarget => ({ replicaSet: set.name, members: set.members }))
-  const assignments = assignShards(shards, targets, observed.placements)
+  const assignments = assignShards(shards, targets, observed.placements, weightOf)
   const used = new Set(assignments.map(({ replicaSet }) => replicaSet))
   return { assignments, missing: missing.filter(({ name }) => used.has(name)) }
+}
+
+/** Nodes that take copies: all but those that an operator has emptied. */
+function takers({ nodes, traits }: ObservedState): readonly NodeId[] {
+  return nodes.filter((node) => traits?.get(node)?.drained !== true)
 }
 
 /** Returns, by replica set, the keys after which the set is complete. */
@@ -277,6 +286,13 @@ function checkRfFits(observed: ObservedState, rf: number): void {
     throw new InputError(
       'rf',
       `a replication factor of ${rf} needs ${rf} nodes, and cluster '${observed.cluster ?? ''}' has ${nodeCount}: use at most ${nodeCount}, or add nodes`,
+    )
+  }
+  const drained = observed.nodes.filter((node) => !takers(observed).includes(node))
+  if (drained.length > 0 && rf > nodeCount - drained.length) {
+    throw new InputError(
+      'rf',
+      `a replication factor of ${rf} needs ${rf} nodes that take copies, and ${listed(drained)} of cluster '${observed.cluster ?? ''}' is drained: let it take copies again with setNode(node, { drained: false }), or add nodes`,
     )
   }
 }

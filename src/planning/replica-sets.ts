@@ -1,5 +1,6 @@
 import type { IdSource } from '../domain/ports.ts'
 import { isBuddySet, type NodeId, type ReplicaSet } from '../domain/words.ts'
+import type { NodeTraits } from './layout.ts'
 import type { ObservedReplicaSet } from './observed.ts'
 
 /**
@@ -55,7 +56,8 @@ export interface ReplicaSetChoice {
  * every node takes part in {@link REPLICA_SETS_PER_NODE} of them, as far as there are shards to fill them.
  *
  * A new set is the run of neighbouring nodes whose members take part in the fewest sets so far, so JOINs are
- * spread over the nodes and run side by side.
+ * spread over the nodes and run side by side. Where nodes have zones, its members are of distinct ones as far as
+ * there are enough, and existing sets that are not are left to the tables that they have.
  */
 export function chooseReplicaSets(input: {
   readonly nodes: readonly NodeId[]
@@ -63,8 +65,14 @@ export function chooseReplicaSets(input: {
   readonly shards: number
   readonly rf: number
   readonly newName: () => string
+  readonly traitsOf?: (node: NodeId) => NodeTraits
 }): ReplicaSetChoice {
-  const { nodes, existing, shards, rf } = input
+  const { nodes, shards, rf, traitsOf = () => NO_TRAITS } = input
+  const zoneOf = (node: NodeId) => traitsOf(node).zone
+  const enoughZones = zoneCount(nodes, zoneOf) >= rf
+  const existing = input.existing.filter(
+    ({ members }) => !enoughZones || zoneCollisions(members, zoneOf) === 0,
+  )
   const wanted = Math.min(shards, wantedSetCount(nodes.length, rf))
   const load = new Map<NodeId, number>(nodes.map((node) => [node, 0]))
   const taken = new Map<string, number>()
@@ -76,8 +84,10 @@ export function chooseReplicaSets(input: {
 
   const sets = [...existing]
   const missing: ReplicaSet[] = []
+  const relative = (node: NodeId) => (load.get(node) ?? 0) / traitsOf(node).weight
   while (sets.length < wanted || uncovered(load, shards, sets.length)) {
-    const members = nextMembers(nodes, rf, load, taken)
+    const candidates = nodes.map((_, start) => membersFrom(nodes, start, rf, relative, zoneOf))
+    const members = bestOf(candidates, relative, zoneOf, taken)
     if (members === undefined) break
     book(members)
     const set = { name: input.newName(), members }
@@ -85,6 +95,20 @@ export function chooseReplicaSets(input: {
     missing.push(set)
   }
   return { sets, missing }
+}
+
+const NO_TRAITS: NodeTraits = { zone: null, weight: 1, capacityBytes: null }
+
+type ZoneOf = (node: NodeId) => string | null
+
+function zoneCount(nodes: readonly NodeId[], zoneOf: ZoneOf): number {
+  return new Set(nodes.map(zoneOf).filter((zone) => zone !== null)).size
+}
+
+/** How many members share their zone with an earlier one. Nodes without a zone share none. */
+function zoneCollisions(members: readonly NodeId[], zoneOf: ZoneOf): number {
+  const zones = members.map(zoneOf).filter((zone) => zone !== null)
+  return zones.length - new Set(zones).size
 }
 
 /**
@@ -100,22 +124,53 @@ function uncovered(load: ReadonlyMap<NodeId, number>, shards: number, setCount: 
   return setCount < shards && [...load.values()].includes(0)
 }
 
-function nextMembers(
+/**
+ * The node at `start` and the next ones behind it; one that shares its zone with a member is passed over for one that
+ * does not, the least loaded of them.
+ */
+function membersFrom(
   nodes: readonly NodeId[],
+  start: number,
   rf: number,
-  load: ReadonlyMap<NodeId, number>,
+  load: (node: NodeId) => number,
+  zoneOf: ZoneOf,
+): NodeId[] {
+  const ring = [...nodes.slice(start), ...nodes.slice(0, start)]
+  const members: NodeId[] = []
+  while (members.length < rf && ring.length > 0) {
+    const [next] = ring
+    const apart = ring.filter(
+      (node) => zoneCollisions([...members, node], zoneOf) === zoneCollisions(members, zoneOf),
+    )
+    const [lightest] = apart.toSorted((a, b) => load(a) - load(b))
+    const member = next !== undefined && apart.includes(next) ? next : (lightest ?? next)
+    if (member === undefined) break
+    members.push(member)
+    ring.splice(ring.indexOf(member), 1)
+  }
+  return members
+}
+
+function bestOf(
+  candidates: readonly (readonly NodeId[])[],
+  load: (node: NodeId) => number,
+  zoneOf: ZoneOf,
   taken: ReadonlyMap<string, number>,
 ): readonly NodeId[] | undefined {
-  let best: { members: NodeId[]; taken: number; cost: number } | undefined
-  for (const [start] of nodes.entries()) {
-    const members = Array.from({ length: rf }, (_, step) => nodes[(start + step) % nodes.length]).filter(
-      (node) => node !== undefined,
-    )
-    // The same members once more only when all other choices are taken as often.
-    const times = taken.get(memberKey(members)) ?? 0
-    const cost = members.reduce((sum, member) => sum + (load.get(member) ?? 0), 0)
-    const better = best === undefined || times < best.taken || (times === best.taken && cost < best.cost)
-    if (better) best = { members, taken: times, cost }
+  let best: { members: readonly NodeId[]; collisions: number; taken: number; cost: number } | undefined
+  for (const members of candidates) {
+    const candidate = {
+      members,
+      collisions: zoneCollisions(members, zoneOf),
+      // The same members once more only when all other choices are taken as often.
+      taken: taken.get(memberKey(members)) ?? 0,
+      cost: members.reduce((sum, member) => sum + load(member), 0),
+    }
+    const better =
+      best === undefined ||
+      (candidate.collisions - best.collisions || candidate.taken - best.taken || candidate.cost - best.cost) <
+        0
+    if (better) best = candidate
   }
   return best?.members
 }

@@ -7,6 +7,7 @@ import type {
   DropTable,
   InsertRows,
   JoinCluster,
+  Statement,
   TableName,
   TableOption,
 } from '../domain/statement.ts'
@@ -135,4 +136,9 @@ export function deletePlacements(cluster: string | null, ids: readonly (number |
       negated: false,
     },
   }
+}
+
+/** Back to back, so that the node is without the table for milliseconds only. */
+export function replaceShardedTable(definition: CreateTable): readonly Statement[] {
+  return [dropTable(definition.table.name, true), { ...definition, ifNotExists: false }]
 }

@@ -100,6 +100,7 @@ describe('takeCatalog', () => {
       localIndex: 0,
       nodesSet: ['b:1'],
       nodesView: ['b:1', 'a:1'],
+      transferPercent: null,
       tables: ['system.t_s0'],
     }
     const catalog: NodeCatalog = {
