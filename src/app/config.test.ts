@@ -266,6 +266,7 @@ describe('what comes of the configuration', () => {
     })
     expect(await connectOptionsOf(plain.config)).toEqual({
       nodes: ['h:1'],
+      leaseTtlMs: 5_000,
       cluster: 'c',
       connection: { auth: { kind: 'basic', user: 'ann', password: 'p' } },
     })

@@ -8,6 +8,8 @@ import type { DuringOptions, Term } from './terms.ts'
 
 /** How long it is tried to lead for what was asked, while another process does, in milliseconds. */
 const REQUEST_PATIENCE_MS = 60_000
+/** How long after its lease was lost a process that waits tries to lead again, in milliseconds. */
+const LEAD_AGAIN_MS = 1_000
 
 export interface SteeringParts {
   readonly clock: Clock
@@ -47,18 +49,11 @@ export class Steering {
       const to = operationTransition(state, event)
       if (!(await this.#parts.journal.requestState(group, state, to, values))) continue
       await onRequested?.()
-      const awaited = this.#watch.until(id, reached)
       // If nobody leads, it is up to us to go on with it, also when the answer is there already.
       void this.#parts
-        .during(
-          async ({ look }) => {
-            await look()
-            await awaited
-          },
-          { patienceMs: REQUEST_PATIENCE_MS },
-        )
+        .during(async ({ look }) => await look(), { patienceMs: REQUEST_PATIENCE_MS })
         .catch(() => undefined)
-      return await awaited
+      return await this.#until(id, reached)
     }
   }
 
@@ -78,13 +73,26 @@ export class Steering {
   async #until(id: number, reached: (operation: Operation) => boolean): Promise<Operation> {
     const done = new AbortController()
     const awaited = this.#watch.until(id, reached)
-    const leading = this.#parts.during(async () => await awaited, { signal: done.signal })
-    leading.catch(() => undefined)
+    const leading = this.#leadUntil(awaited, done.signal)
     try {
       return await awaited
     } finally {
       done.abort(new ShardingError('closed', 'what was waited for has come'))
       await Promise.allSettled([leading])
+    }
+  }
+
+  /** A lease may be lost while it is waited for, and then nobody else may be there to lead. Never rejects. */
+  async #leadUntil(awaited: Promise<unknown>, over: AbortSignal): Promise<void> {
+    const { during, clock } = this.#parts
+    while (!over.aborted) {
+      try {
+        await during(async ({ fence }) => await settledOrAborted(awaited, fence.lost), { signal: over })
+      } catch (error) {
+        // It cannot lead now; all else is told by the watch.
+        if (error instanceof ShardingError && error.code === 'closed') return
+      }
+      await clock.sleep(LEAD_AGAIN_MS, over).catch(() => undefined)
     }
   }
 
@@ -105,6 +113,18 @@ export class Steering {
     const operation = await this.#parts.journal.operation(group)
     if (operation !== undefined) return operation
     throw new ShardingError('operation_missing', `there is no operation '${group}' in the journal`)
+  }
+}
+
+async function settledOrAborted(awaited: Promise<unknown>, signal: AbortSignal): Promise<void> {
+  const aborted = Promise.withResolvers<void>()
+  const onAbort = () => aborted.resolve()
+  if (signal.aborted) onAbort()
+  signal.addEventListener('abort', onAbort, { once: true })
+  try {
+    await Promise.race([awaited, aborted.promise])
+  } finally {
+    signal.removeEventListener('abort', onAbort)
   }
 }
 

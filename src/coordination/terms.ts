@@ -48,6 +48,8 @@ export interface DuringOptions {
 export class Terms {
   readonly #parts: TermsParts
   #current: SharedTerm | undefined
+  /** Leases that are just being given back. */
+  readonly #endings = new Set<Promise<void>>()
   #closed = false
 
   constructor(parts: TermsParts) {
@@ -84,6 +86,7 @@ export class Terms {
   async close(): Promise<void> {
     this.#closed = true
     if (this.#current !== undefined) await this.#end(this.#current)
+    await Promise.all(this.#endings)
   }
 
   async #opened(current: SharedTerm, { patienceMs, signal }: DuringOptions): Promise<OpenTerm> {
@@ -140,6 +143,8 @@ export class Terms {
         },
       }
       const resumed = this.#takeUp(term, open)
+      // It may have been lost while the journal was read: nobody would be told any more.
+      lease.assertHeld()
       lease.lost.addEventListener('abort', () => this.#forgetLease(lease), { once: true })
       void this.#watch(term)
       return { ...term, resumed }
@@ -180,8 +185,13 @@ export class Terms {
   async #end(current: SharedTerm): Promise<void> {
     this.#forget(current)
     current.stop.abort(new ShardingError('closed', 'nobody waits for the lease any more'))
-    const [term] = await Promise.allSettled([current.opening])
-    if (term.status === 'fulfilled') await term.value.lease.release()
+    const ending = giveBack(current.opening)
+    this.#endings.add(ending)
+    try {
+      await ending
+    } finally {
+      this.#endings.delete(ending)
+    }
   }
 
   #forget(current: SharedTerm): void {
@@ -208,6 +218,11 @@ interface SharedTerm {
   /** Calls and taken-over operations that still need the lease. */
   users: number
   open: boolean
+}
+
+async function giveBack(opening: Promise<OpenTerm>): Promise<void> {
+  const [term] = await Promise.allSettled([opening])
+  if (term.status === 'fulfilled') await term.value.lease.release()
 }
 
 /** Rejects with the reason when `signal` is aborted, unless `over` is first. */
