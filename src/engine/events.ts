@@ -1,4 +1,4 @@
-import type { Command, CommandStatus } from '../domain/command.ts'
+import { type Command, COMMAND_STATUSES, type CommandStatus } from '../domain/command.ts'
 import type { ErrorCode } from '../domain/errors.ts'
 import type { OperationState, OperationType } from '../domain/operation.ts'
 import type { Statement } from '../domain/statement.ts'
@@ -32,3 +32,12 @@ export type ProgressEvent =
     }
 
 export type ProgressListener = (event: ProgressEvent) => void
+
+export function countByStatus(commands: readonly Command[]): Record<CommandStatus, number> {
+  const counts = Object.fromEntries(COMMAND_STATUSES.map((status) => [status, 0])) as Record<
+    CommandStatus,
+    number
+  >
+  for (const { status } of commands) counts[status]++
+  return counts
+}

@@ -1,10 +1,4 @@
-import {
-  type Command,
-  type CommandStatus,
-  COMMAND_STATUSES,
-  isUndoSettled,
-  type Phase,
-} from '../domain/command.ts'
+import { type Command, type CommandStatus, isUndoSettled, type Phase } from '../domain/command.ts'
 import { messageOf, ShardingError, unreachable } from '../domain/errors.ts'
 import {
   isEnded,
@@ -18,10 +12,11 @@ import {
 import type { Clock, Fence, NodeConnector, Random } from '../domain/ports.ts'
 import type { Statement } from '../domain/statement.ts'
 import type { NodeId } from '../domain/words.ts'
-import { type AttemptContext, attemptForward, attemptUndo, type Guard } from './attempt.ts'
+import { type AttemptContext, attemptForward, type Guard } from './attempt.ts'
+import { attemptUndo } from './attempt-undo.ts'
 import { DependencyGraph } from './dependency-graph.ts'
 import { drive, type DriveResult, type Stepper } from './drive.ts'
-import type { ProgressListener } from './events.ts'
+import { countByStatus, type ProgressListener } from './events.ts'
 import type { Journal } from './journal.ts'
 import type { JournalWriter } from './journal-writer.ts'
 import type { Lanes } from './lanes.ts'
@@ -395,13 +390,4 @@ const NEVER = new AbortController().signal
 /** Whether somebody outside the run may have made `to` out of `from`. */
 function isRequest(from: OperationState, to: OperationState): boolean {
   return REQUESTS.some((event) => OPERATION_TRANSITIONS[from][event] === to)
-}
-
-function countByStatus(commands: readonly Command[]): Record<CommandStatus, number> {
-  const counts = Object.fromEntries(COMMAND_STATUSES.map((status) => [status, 0])) as Record<
-    CommandStatus,
-    number
-  >
-  for (const { status } of commands) counts[status]++
-  return counts
 }
