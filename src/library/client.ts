@@ -39,8 +39,16 @@ export class Client {
    * the journal and goes on with the next process that leads.
    */
   async close(): Promise<void> {
-    for (const close of this.#closers.splice(0).toReversed()) await close()
+    const failures: unknown[] = []
+    for (const close of this.#closers.splice(0).toReversed()) {
+      try {
+        await close()
+      } catch (error) {
+        failures.push(error)
+      }
+    }
     await this.parts.connector.close()
+    if (failures.length > 0) throw failures[0]
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

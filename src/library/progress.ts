@@ -58,6 +58,7 @@ export function iterateProgress(
     (error: unknown) => end({ error }),
   )
   options.signal?.addEventListener('abort', () => end({}), { once: true })
+  if (options.signal?.aborted === true) end({})
   async function* iterate(): AsyncGenerator<ProgressEvent, void, void> {
     try {
       for (;;) {
@@ -75,7 +76,18 @@ export function iterateProgress(
     }
     if ('error' in ended) throw ended.error
   }
-  return iterate()
+  const inner = iterate()
+  return {
+    next: async () => await inner.next(),
+    // Also when the loop has never begun, or waits for an event at this moment.
+    return: async () => {
+      end({})
+      return await inner.return()
+    },
+    [Symbol.asyncIterator]() {
+      return this
+    },
+  }
 }
 
 /** A change of a whole operation is kept longer than those of its commands. */

@@ -183,16 +183,19 @@ export function progressOf(
 ): RebalancingProgress {
   const count = (keep: (command: Command) => boolean) => commands.filter(keep).length
   const undoing = operation.state === 'reverting' || operation.state === 'rolled_back'
-  const done = undoing
-    ? count(isUndoSettled)
-    : count(({ status }) => status === 'processed' || status === 'skipped')
+  // What stays of an operation that is undone in part has nothing to be undone.
+  const concerned = commands.filter(
+    ({ savepoint }) => !undoing || operation.keepTo === 0 || savepoint > operation.keepTo,
+  )
+  const done = concerned.filter(undoing ? isUndoSettled : isDone).length
   const copied = commands
     .filter(({ status }) => status === 'processed')
     .reduce((sum, { copyBytes }) => sum + copyBytes, bytesUnderWay)
   const total = commands.reduce((sum, { copyBytes }) => sum + copyBytes, 0)
   const end = operation.endedAt > 0 ? operation.endedAt : now
   const elapsedMs = Math.max(0, end - operation.createdAt)
-  const share = commands.length === 0 ? 1 : done / commands.length
+  const share = concerned.length === 0 ? 1 : done / concerned.length
+  const toCopy = total - commands.filter(wasDropped).reduce((sum, { copyBytes }) => sum + copyBytes, 0)
   const can = (event: 'stop' | 'pause' | 'resume') =>
     OPERATION_TRANSITIONS[operation.state][event] !== undefined
   return {
@@ -215,12 +218,21 @@ export function progressOf(
     elapsedMs,
     remainingMs: isEnded(operation.state)
       ? 0
-      : remaining(share, total === 0 ? share : copied / total, elapsedMs),
+      : remaining(share, undoing || toCopy === 0 ? share : copied / toCopy, elapsedMs),
     canStop: can('stop'),
     canPause: can('pause'),
     canResume: can('resume'),
     error: operation.error,
   }
+}
+
+/** Whether a command of an operation that is not being undone needs nothing more; some may have been undone before. */
+function isDone(command: Command): boolean {
+  return command.status === 'processed' || wasDropped(command)
+}
+
+function wasDropped({ status }: Command): boolean {
+  return status === 'skipped' || status === 'rolled_back'
 }
 
 /** Copying takes the time, so bytes count as much as commands. */
