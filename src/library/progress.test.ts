@@ -23,7 +23,15 @@ function operationEvent(group: string, state: 'running' | 'succeeded' = 'running
 }
 
 function commandEvent(group: string, id: number): ProgressEvent {
-  return { kind: 'command', group, command: commandOf({ id }), commands: 1, counts: NO_COUNTS }
+  return {
+    kind: 'command',
+    group,
+    command: commandOf({ id }),
+    statements: [],
+    failure: '',
+    commands: 1,
+    counts: NO_COUNTS,
+  }
 }
 
 function idOf(event: ProgressEvent): number | string {
